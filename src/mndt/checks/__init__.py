@@ -1,0 +1,1 @@
+"""Benchmarks and validations behind mndt bench and mndt validate."""

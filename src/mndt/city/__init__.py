@@ -1,0 +1,1 @@
+"""The static world: roads, buildings, areas, sites and cells."""

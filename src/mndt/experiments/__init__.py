@@ -1,0 +1,1 @@
+"""Scripts that print paper, baseline and ours."""

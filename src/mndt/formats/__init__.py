@@ -1,0 +1,1 @@
+"""Files users already have; readers return (data, meta)."""

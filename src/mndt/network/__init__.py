@@ -1,0 +1,1 @@
+"""Digital twin of base stations (paper III-B)."""

@@ -1,0 +1,1 @@
+"""AI optimisers (paper IV) and their company."""

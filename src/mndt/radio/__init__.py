@@ -1,0 +1,1 @@
+"""Digital twin of the wireless environment (paper III-C)."""

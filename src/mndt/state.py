@@ -1,0 +1,142 @@
+"""What changes from second to second, and the words that pass between the rooms.
+
+Frozen dataclasses of arrays; nothing here computes. Row u is a user, row c a cell.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, Final
+
+import numpy as np
+from jaxtyping import Bool, Float32, Float64, Int8, Int32
+
+Array = np.ndarray
+
+
+class Mode(IntEnum):
+    """How a user moves; `Users.mode` holds these numbers."""
+
+    ABSENT = -1  # an unused row: the population may grow and shrink
+    INSIDE = 0  # inside an area
+    WALK = 1
+    BICYCLE = 2
+    CAR = 3
+
+
+class Status(IntEnum):
+    """Whether a cell serves; `CellSettings.status` holds these numbers."""
+
+    ON = 0
+    SLEEP = 1
+    OFF = 2
+
+
+@dataclass(frozen=True)
+class Users:
+    """Where everyone is: what every mobility source returns each second."""
+
+    x_m: Float32[Array, "users"]
+    y_m: Float32[Array, "users"]
+    speed_mps: Float32[Array, "users"]
+    mode: Int8[Array, "users"]  # Mode
+    area: Int32[Array, "users"]  # row of Areas, -1 on the way
+
+    def __len__(self) -> int:
+        return len(self.x_m)
+
+
+@dataclass(frozen=True)
+class Demand:
+    """What users ask for in one second."""
+
+    service: Int8[Array, "users"]  # row of schema.SERVICES, -1 idle
+    bits: Float32[Array, "users"]  # newly arrived downlink bits
+
+
+@dataclass(frozen=True)
+class CellSettings:
+    """What an operator turns. Meaning, unit and range: `mndt.city.schema.SETTING_FIELDS`."""
+
+    power_w: Float32[Array, "cells"]  # power budget, at most Cells.max_power_w
+    azimuth_deg: Float32[Array, "cells"]
+    mechanical_tilt_deg: Float32[Array, "cells"]
+    electrical_tilt_deg: Float32[Array, "cells"]
+    handover_offset_db: Float32[Array, "cells"]  # cell-individual offset
+    status: Int8[Array, "cells"]  # Status
+
+
+@dataclass(frozen=True)
+class Allocation:
+    """Who holds which block at which power. A block used twice is impossible by construction."""
+
+    user_of_block: Int32[Array, "cells blocks"]  # -1 = free; columns beyond Cells.blocks stay -1
+    power_w: Float32[Array, "cells blocks"]  # 0 where free
+
+
+@dataclass(frozen=True)
+class Action:
+    """A policy's decision for the coming second. What is left None the network's own
+    fundamentals decide; a name picks one of the network's functions, an array decides outright.
+    """
+
+    settings: CellSettings | None = None
+    association: str | Int32[Array, "users"] | None = None  # serving cell of each user, -1 = none
+    blocks: str | Int32[Array, "cells blocks"] | None = None  # as Allocation.user_of_block
+    power: str | Float32[Array, "cells blocks"] | None = None  # as Allocation.power_w
+
+
+FUNDAMENTALS: Final = Action(association="nearest", blocks="random", power="fair")
+"""The paper's network without an optimiser: nearest station, random sub-carriers, fair power."""
+
+
+@dataclass(frozen=True)
+class Episode:
+    """Demand and service so far, in bits, for policies that plan over a horizon."""
+
+    demand_bits: Float64[Array, "users"]
+    received_bits: Float64[Array, "users"]
+
+
+@dataclass(frozen=True)
+class NetworkState:
+    """Everything that must survive a kill. `mobility` and `demand` are the private memories of
+    the sources in `users/`: (nested) frozen dataclasses of arrays."""
+
+    time_s: int  # seconds since midnight of the scenario's day
+    users: Users
+    mobility: Any
+    demand: Any
+    service: Int8[Array, "users"]  # row of schema.SERVICES, -1 idle
+    buffer_bits: Float32[Array, "users"]  # arrived and not yet delivered
+    mean_rate_bps: Float32[Array, "users"]  # exponential average of the past rate
+    serving: Int32[Array, "users"]  # serving cell, -1 = not connected
+    settings: CellSettings
+    allocation: Allocation
+    episode: Episode
+
+
+@dataclass(frozen=True)
+class Kpis:
+    """Measured in one second. Names in files, units, denominators: `mndt.network.kpi`."""
+
+    time_s: int
+    # per cell
+    cell_rate_bps: Float32[Array, "cells"]
+    cell_power_w: Float32[Array, "cells"]  # transmitted
+    cell_connected: Int32[Array, "cells"]
+    cell_blocks_used: Int32[Array, "cells"]
+    # per user; a user is active when it has something to receive this second
+    user_rate_bps: Float32[Array, "users"]  # Shannon rate of its blocks
+    user_delivered_bits: Float32[Array, "users"]
+    user_offered_bits: Float32[Array, "users"]
+    user_sinr: Float32[Array, "users"]  # linear, mean over its blocks; 0 without a block
+    user_rsrp_dbm: Float32[Array, "users"]  # of the serving cell; -inf without one
+    user_active: Bool[Array, "users"]
+    user_outage: Bool[Array, "users"]  # active and (unconnected or below the service's minimum)
+    # totals
+    throughput_bps: float
+    satisfied_share: float  # delivered / (offered + backlog), see network.kpi
+    outage_ratio: float
+    handovers: int

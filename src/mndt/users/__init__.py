@@ -1,0 +1,1 @@
+"""Digital twin of mobile users (paper III-A)."""
