@@ -1,0 +1,67 @@
+"""The link equations, written to be read: the reference for `radio._kernels`.
+
+Array-API generic: pass NumPy arrays for numbers, JAX arrays for gradients. Everything is linear
+and in SI units.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from array_api_compat import array_namespace
+
+
+def block_sinr(gain: Any, user_of_block: Any, power_w: Any, noise_w: Any, fading: Any = None) -> Any:
+    """SINR of every block of every cell (paper III-B; interference per block).
+
+    ``gain[u, c] p[c, k] h[u, c, k] / (sum over c' != c of gain[u, c'] p[c', k] h[u, c', k] + N[c])``
+
+    Args:
+        gain: large-scale gain [users, cells].
+        user_of_block: user holding block k of cell c [cells, blocks]; -1 = free.
+        power_w: power on the block [cells, blocks].
+        noise_w: noise power in one block of the cell [cells].
+        fading: fading power h [users, cells, blocks]; None = 1.
+
+    Returns:
+        SINR [cells, blocks], 0 where a block is free.
+
+    >>> import numpy as np
+    >>> gain = np.array([[1e-9, 1e-10]])
+    >>> sinr = block_sinr(gain, np.array([[0], [-1]]), np.array([[1.0], [1.0]]), np.array([1e-10, 1e-10]))
+    >>> float(sinr[0, 0].round(3))
+    5.0
+    """
+    xp = array_namespace(gain, power_w)
+    used = user_of_block >= 0
+    user = xp.where(used, user_of_block, 0)
+    n_cells, n_blocks = user_of_block.shape
+    received = gain[user, :] * xp.moveaxis(power_w, 0, 1)[None, :, :]  # [cells, blocks, cells]
+    if fading is not None:
+        block = xp.arange(n_blocks)[None, :]
+        received = received * fading[user, :, block]
+    own = xp.eye(n_cells, dtype=xp.bool)[:, None, :]
+    signal = xp.sum(xp.where(own, received, 0.0), axis=-1)
+    interference = xp.sum(xp.where(own, 0.0, received), axis=-1)  # never "total minus own"
+    return xp.where(used, signal / (interference + noise_w[:, None]), 0.0)
+
+
+def shannon_rate_bps(sinr: Any, bandwidth_hz: Any) -> Any:
+    """Shannon's rate ``B log2(1 + SINR)`` in bit/s.
+
+    >>> import numpy as np
+    >>> float(shannon_rate_bps(np.asarray(3.0), 180e3))
+    360000.0
+    """
+    xp = array_namespace(sinr)
+    return bandwidth_hz * xp.log2(1.0 + sinr)
+
+
+def sinr_for_rate(rate_bps: Any, bandwidth_hz: Any) -> Any:
+    """The SINR at which Shannon's rate is reached: ``2^(r / B) - 1``.
+
+    >>> import numpy as np
+    >>> float(sinr_for_rate(np.asarray(360e3), 180e3))
+    3.0
+    """
+    return 2.0 ** (rate_bps / bandwidth_hz) - 1.0
