@@ -125,12 +125,16 @@ class Kpis:
     # per cell
     cell_rate_bps: Float32[Array, "cells"]
     cell_power_w: Float32[Array, "cells"]  # transmitted
-    cell_connected: Int32[Array, "cells"]
+    cell_delivered_bits: Float32[Array, "cells"]
+    cell_connected: Int32[Array, "cells"]  # active users the cell admitted
+    cell_below_minimum: Int32[Array, "cells"]  # of those, users below their service's minimum rate
     cell_blocks_used: Int32[Array, "cells"]
+    cell_blocks_available: Int32[Array, "cells"]  # 0 for a cell asleep or off
     # per user; a user is active when it has something to receive this second
     user_rate_bps: Float32[Array, "users"]  # Shannon rate of its blocks
     user_delivered_bits: Float32[Array, "users"]
-    user_offered_bits: Float32[Array, "users"]
+    user_offered_bits: Float32[Array, "users"]  # newly arrived
+    user_backlog_bits: Float32[Array, "users"]  # waiting from earlier seconds, before the new arrivals
     user_sinr: Float32[Array, "users"]  # linear, mean over its blocks; 0 without a block
     user_rsrp_dbm: Float32[Array, "users"]  # of the serving cell; -inf without one
     user_active: Bool[Array, "users"]
