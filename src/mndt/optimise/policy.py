@@ -1,0 +1,48 @@
+"""What a policy is, and the registry by name.
+
+A policy is a function ``NetworkState -> Action``: a baseline, a trained agent and an operator's plan
+are the same type. What an action leaves None the network's own fundamentals decide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from mndt.errors import unknown_name
+from mndt.state import FUNDAMENTALS, Action, NetworkState
+
+if TYPE_CHECKING:  # names of policies are checked without loading the kernels
+    from mndt.engine import World
+
+Policy = Callable[[NetworkState], Action]
+"""Sees the state at the start of a second, returns the decision for it."""
+
+
+def fundamentals(world: World) -> Policy:
+    """The paper's network without an optimiser: nearest station, random sub-carriers, fair power."""
+    return lambda state: FUNDAMENTALS
+
+
+def proportional_fair(world: World) -> Policy:
+    """Strongest cell, proportional-fair blocks (several per user), equal power per block.
+
+    Kelly et al., J. Oper. Res. Soc. 49 (1998), doi:10.1057/palgrave.jors.2600523; the usual
+    scheduler of commercial base stations.
+    """
+    action = Action(association="strongest", blocks="proportional-fair", power="equal")
+    return lambda state: action
+
+
+POLICIES: Final[dict[str, Callable[[World], Policy]]] = {
+    "fundamentals": fundamentals,
+    "proportional-fair": proportional_fair,
+}
+"""Name on the command line and in scenarios -> factory."""
+
+
+def make_policy(name: str, world: World) -> Policy:
+    """The policy of that name for a world; raises InputError for an unknown name."""
+    if name not in POLICIES:
+        raise unknown_name("policy", name, POLICIES)
+    return POLICIES[name](world)
