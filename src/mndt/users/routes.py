@@ -91,9 +91,8 @@ def find_routes(graph: RouteGraph, source_node: Int32[Array, "n"], target_node: 
     edges = np.empty(64 * (len(source) + 1), np.int32)
     work = _Work.for_graph(graph)
     done = 0
-    while (done := _search(_Graph(*vars(graph).values()), work, source, target, done, start, edges, cost)) < len(
-        source
-    ):
+    arrays = _Graph(*vars(graph).values())
+    while (done := _search(arrays, work, source, target, done, start, edges, cost)) < len(source):
         edges = np.concatenate((edges, np.empty_like(edges)))  # full: go on with the query that did not fit
         work.stamp[:] = work.closed[:] = -1
     return Routes(start, edges[: start[-1]].copy(), cost)
@@ -126,11 +125,11 @@ class _Work(NamedTuple):
     @classmethod
     def for_graph(cls, graph: RouteGraph) -> _Work:
         n = len(graph.node_x_m)
-        heap = n + len(graph.out_node) + 1  # the bound is consistent: every edge pushes its end at most once
-        return cls(
-            np.full(n, -1, np.int32), np.full(n, -1, np.int32), np.empty(n), np.empty(n), np.empty(n, np.int32), np.empty(n, np.int32),
-            np.empty(heap), np.empty(heap, np.int32),
-        )  # fmt: skip
+        heap = n + len(graph.out_node) + 1  # a node is expanded once: every edge pushes its end at most once
+        stamp, closed = np.full((2, n), -1, np.int32)
+        reached, bound = np.empty((2, n))
+        arrow, came_from = np.empty((2, n), np.int32)
+        return cls(stamp, closed, reached, bound, arrow, came_from, np.empty(heap), np.empty(heap, np.int32))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
