@@ -111,7 +111,8 @@ class NetworkState:
     service: Int8[Array, "users"]  # row of schema.SERVICES, -1 idle
     buffer_bits: Float32[Array, "users"]  # arrived and not yet delivered
     mean_rate_bps: Float32[Array, "users"]  # exponential average of the past rate
-    serving: Int32[Array, "users"]  # serving cell, -1 = not connected
+    serving: Int32[Array, "users"]  # the cell a user is connected to or, idle, camps on; -1 = none
+    connected: Bool[Array, "users"]  # had bits waiting and a place in its serving cell
     settings: CellSettings
     allocation: Allocation
     episode: Episode

@@ -11,12 +11,10 @@ import numba as nb
 import numpy as np
 
 from mndt.radio._simd import FAST, F, I, exp2f, float_of_bits, log2f, mix, sin_half_turns, step_of
+from mndt.radio.fading import R_MAX
 
 LOG2_PER_STEP: Final = F(np.log2(10.0) / 640.0)
 """A gain map stores dB in steps of 1/64: this turns steps into log2 of the gain."""
-
-R_MAX: Final = 4.1
-"""Upper end of the amplitude tables of `radio.fading`: exceeded once in 20 million draws."""
 
 MINUS_LN2: Final = F(-np.log(2.0))
 
@@ -36,19 +34,6 @@ def look_up(level: Any, cell_m: float, x_m: Any, y_m: Any, out_gain: Any, out_si
             q = I(pixel[c])
             gain[c] = exp2f(F(I(q >> I(1))) * LOG2_PER_STEP)
             sight[c] = np.uint8(q & I(1))
-
-
-@nb.njit(**FAST)
-def look_up_moved(level: Any, cell_m: float, x_m: Any, y_m: Any, moved: Any, out_gain: Any, out_sight: Any) -> None:
-    """As `look_up`, only for the rows in `moved`."""
-    rows, columns, n_cells = level.shape
-    for u in moved:
-        row = min(max(int(y_m[u] / cell_m), 0), rows - 1)
-        column = min(max(int(x_m[u] / cell_m), 0), columns - 1)
-        for c in range(n_cells):
-            q = I(level[row, column, c])
-            out_gain[u, c] = exp2f(F(I(q >> I(1))) * LOG2_PER_STEP)
-            out_sight[u, c] = np.uint8(q & I(1))
 
 
 @nb.njit(inline="always", **FAST)
@@ -176,6 +161,16 @@ def wideband_sinr(gain: Any, power_w: Any, noise_w: Any, serving: Any, out: Any)
         for b in range(c + 1, gain.shape[1]):
             interference += row[b] * power_w[b]
         out[u] = row[c] * power_w[c] / (interference + noise_w[c])
+
+
+@nb.njit(**FAST)
+def distances(x_m: Any, y_m: Any, to_x_m: Any, to_y_m: Any, out_m: Any) -> None:
+    """Plane distance of every user to every place."""
+    for u in range(x_m.shape[0]):
+        row = out_m[u]
+        for s in range(to_x_m.shape[0]):
+            dx, dy = x_m[u] - to_x_m[s], y_m[u] - to_y_m[s]
+            row[s] = np.sqrt(dx * dx + dy * dy)
 
 
 @nb.njit(**FAST)

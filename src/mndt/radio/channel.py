@@ -14,10 +14,8 @@ import numpy as np
 from jaxtyping import Float32, Int32, UInt8
 
 from mndt.city.model import City
-from mndt.radio import _kernels
-from mndt.radio.fading import FadingLaw
 from mndt.radio.maps import GainMaps, RadioParameters, SiteMaps, aim, build_maps
-from mndt.state import Allocation, CellSettings, Status, Users
+from mndt.state import CellSettings, Status, Users
 from mndt.units import noise_w
 
 Array = np.ndarray
@@ -25,7 +23,10 @@ Array = np.ndarray
 
 @dataclass(frozen=True)
 class Links:
-    """The links of one second. The arrays live in a workspace that the next second overwrites."""
+    """The links of one second. The arrays live in a workspace that the next second overwrites.
+
+    Methods import the kernels when called: numba takes a second to load, and settings are read without it.
+    """
 
     gain: Float32[Array, "users cells"]  # large-scale, linear, antenna included
     sight: UInt8[Array, "users cells"]  # 1 = line of sight
@@ -43,24 +44,37 @@ class Links:
 
     def wideband_sinr(self, serving: Int32[Array, "users"]) -> Float32[Array, "users"]:
         """SINR from the serving cell if every cell transmitted evenly, without fading; 0 unserved."""
+        from mndt.radio import _kernels
+
         out = np.empty(len(self.gain), np.float32)
         _kernels.wideband_sinr(self.gain, self.even_power_w(), self.noise_w, serving, out)
         return out
 
     def own_fading(self, serving: Int32[Array, "users"]) -> Float32[Array, "users blocks"]:
         """Fading power on each block of a user's own link: exactly what `transmit` will apply."""
+        from mndt.radio import _kernels
+
         n_blocks = int(self.blocks.max(initial=0))
         out = np.empty((len(self.gain), n_blocks), np.float32)
         _kernels.own_fading(self.key, serving, self.sight, self.law, self.table, n_blocks, out)
         return out
 
-    def transmit(self, allocation: Allocation) -> tuple[Float32[Array, "cells blocks"], Float32[Array, "cells blocks"]]:
+    def rsrp_w(self, serving: Int32[Array, "users"]) -> Float32[Array, "users"]:
+        """Power received from the serving cell in one block when it transmits evenly; 0 unserved."""
+        cell = np.maximum(serving, 0)
+        received_w = self.gain[np.arange(len(serving)), cell] * self.even_power_w()[cell]
+        return np.where(serving >= 0, received_w, np.float32(0.0))
+
+    def transmit(
+        self, user_of_block: Int32[Array, "cells blocks"], power_w: Float32[Array, "cells blocks"]
+    ) -> tuple[Float32[Array, "cells blocks"], Float32[Array, "cells blocks"]]:
         """SINR and Shannon rate (bit/s) of every block; interference is counted block by block."""
-        shape = allocation.user_of_block.shape
+        from mndt.radio import _kernels
+
+        shape = user_of_block.shape
         sinr, rate_bps = np.empty(shape, np.float32), np.empty(shape, np.float32)
-        power_of_block_w = np.ascontiguousarray(allocation.power_w.T)
         _kernels.block_rates(
-            self.gain, self.sight, allocation.user_of_block, allocation.power_w, power_of_block_w,
+            self.gain, self.sight, user_of_block, power_w, np.ascontiguousarray(power_w.T),
             self.noise_w, self.block_hz, self.key, self.law, self.table, sinr, rate_bps,
         )  # fmt: skip
         return sinr, rate_bps
@@ -94,7 +108,7 @@ class Channel:
     ) -> Channel:
         """Trace or load the maps of a city and aim the antennas as built."""
         site_maps = build_maps(city, parameters, seed=seed, cache_dir=cache_dir, n_jobs=n_jobs)
-        fading = FadingLaw.of(parameters)
+        law = parameters.fading.coefficients()
         noise = [noise_w(hz, parameters.noise_figure_db) for hz in city.cells.block_hz]
         return cls(
             city=city,
@@ -102,8 +116,8 @@ class Channel:
             site_maps=site_maps,
             maps=aim(site_maps, city, as_built),
             as_built=as_built,
-            law=fading.coefficients(),
-            table=fading.tables() if fading.needs_tables else None,
+            law=np.zeros((2, 3), np.float32) if law is None else law,
+            table=parameters.fading.tables() if law is None else None,
             noise_w=np.asarray(noise, dtype=np.float32),
         )
 
@@ -120,6 +134,8 @@ class Channel:
 
     def links(self, users: Users, settings: CellSettings, key: np.uint32) -> Links:
         """Look up the gain of every (user, cell) where the users stand now."""
+        from mndt.radio import _kernels
+
         maps, cells = self.aimed(settings), self.city.cells
         shape = (len(users), len(cells))
         if shape not in self._workspace:
@@ -139,6 +155,15 @@ class Channel:
             law=self.law,
             table=self.table,
         )
+
+    def distance_m(self, users: Users) -> Float32[Array, "users sites"]:
+        """Plane distance of every user to every site."""
+        from mndt.radio import _kernels
+
+        sites = self.city.sites
+        out = np.empty((len(users), len(sites)), np.float32)
+        _kernels.distances(users.x_m, users.y_m, sites.x_m.astype(np.float32), sites.y_m.astype(np.float32), out)
+        return out
 
 
 def _pointing(settings: CellSettings) -> bytes:

@@ -1,0 +1,129 @@
+"""How a bench, a validation or a reproduction says what it found: lines for people, one JSON line for programs."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+Figure = float | int | str | bool | None
+
+
+@dataclass(frozen=True)
+class Peer:
+    """Another program measured in the same run."""
+
+    name: str
+    version: str
+    figures: Mapping[str, Figure]
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What one command found.
+
+    >>> found = Findings("step", {"steps_per_s": 51.0}, seeds=(0,), seconds=2.0)
+    >>> json.loads(found.json())["figures"]
+    {'steps_per_s': 51.0}
+    """
+
+    name: str
+    figures: Mapping[str, Figure]  # flat: key to number
+    seeds: Sequence[int] = ()
+    seconds: float = 0.0  # wall-clock time of the whole command
+    peers: Sequence[Peer] = ()
+    notes: Sequence[str] = field(default_factory=tuple)  # sentences for people, e.g. a missing peer
+
+    def json(self) -> str:
+        """One line: name, figures, peers, machine, seeds, seconds. Figures that are not finite are null."""
+        content = {
+            "name": self.name,
+            "figures": _finite(self.figures),
+            "peers": [{"name": p.name, "version": p.version, "figures": _finite(p.figures)} for p in self.peers],
+            "machine": machine(),
+            "seeds": list(self.seeds),
+            "seconds": round(self.seconds, 3),
+        }
+        return json.dumps(content, default=_plain_number, allow_nan=False)
+
+    def lines(self) -> list[str]:
+        """The figures as a table for people, then the notes."""
+        rows = [(key, value) for key, value in self.figures.items()]
+        rows += [
+            (f"{peer.name} {peer.version}: {key}", value) for peer in self.peers for key, value in peer.figures.items()
+        ]
+        width = max((len(key) for key, _ in rows), default=0)
+        return [f"{key:<{width}}  {number(value)}" for key, value in rows] + list(self.notes)
+
+
+def show(findings: Findings, *, as_json: bool, echo: Callable[[str], None] = print) -> None:
+    """Print the findings; with `as_json` the JSON object is the last line."""
+    for line in findings.lines():
+        echo(line)
+    if as_json:
+        echo(findings.json())
+
+
+def number(value: Figure) -> str:
+    """A figure as people read it: four digits that count, thousands apart.
+
+    >>> number(1234567.8), number(0.012345), number(3)
+    ('1,234,568', '0.01235', '3')
+    """
+    if isinstance(value, bool | str) or value is None:
+        return str(value)
+    value = _plain_number(value)
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were measured on."""
+    from mndt.parallel import core_count
+
+    return {
+        "processor": _processor(),
+        "cores": core_count(),
+        "memory_gb": memory_gb(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "numpy": metadata.version("numpy"),
+        "numba": metadata.version("numba"),
+        "mndt": metadata.version("mndt"),
+    }
+
+
+def memory_gb() -> float | None:
+    """Installed memory in GB; None where the system does not say."""
+    try:
+        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1)
+    except (ValueError, OSError, AttributeError):
+        return None
+
+
+def _processor() -> str:
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return platform.processor() or platform.machine()
+    found = [line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("model name")]
+    return found[0] if found else platform.machine()
+
+
+def _finite(figures: Mapping[str, Figure]) -> dict[str, Figure]:
+    plain = {key: _plain_number(value) for key, value in figures.items()}
+    return {
+        key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in plain.items()
+    }
+
+
+def _plain_number(value: Any) -> Any:
+    """A NumPy scalar as Python's own number."""
+    return value.item() if hasattr(value, "item") else value

@@ -1,0 +1,292 @@
+"""THE loop: one second of the network. Nothing else decides the order of things.
+
+``step(world, state, action, streams) -> (state, kpis)`` reads and never writes its arguments.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+import numpy as np
+from annotated_types import Ge, Le
+from jaxtyping import Bool, Float32, Int8, Int32
+
+from mndt.city.model import City
+from mndt.city.schema import SERVICES
+from mndt.errors import InputError
+from mndt.network import kpi
+from mndt.network.association import associate
+from mndt.network.power import assign_power
+from mndt.network.scheduling import CHANNEL_BLIND, USERS_PER_BLOCK, assign_blocks
+from mndt.radio.channel import Channel, Links
+from mndt.radio.maps import RadioParameters
+from mndt.state import (
+    FUNDAMENTALS,
+    Action,
+    Allocation,
+    CellSettings,
+    Demand,
+    Episode,
+    Kpis,
+    Mode,
+    NetworkState,
+    Status,
+    Users,
+)
+from mndt.streams import Streams
+from mndt.users.demand import DemandParameters, DemandSource, SessionDemand
+from mndt.users.mobility import MobilitySource, OwnMobility, UserParameters
+
+Array = np.ndarray
+
+STEP_S = 1
+"""Length of a step; a rate times this is a number of bits."""
+
+SERVICE_RATE_BPS = np.array([service.rate_bps for service in SERVICES], dtype=np.float32)
+SERVICE_MIN_RATE_BPS = np.array([service.min_rate_bps for service in SERVICES], dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class NetworkParameters:
+    """What the radio access network's own functions are set to."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    patience_s: Annotated[float, Ge(1), Le(3600)] = 10.0  # s of a service's mean rate; more backlog is given up
+    rate_memory_s: Annotated[float, Ge(1), Le(3600)] = 10.0  # s, window of the past rate for proportional fairness
+
+
+@dataclass(frozen=True)
+class World:
+    """All that `step` reads and never writes: the city, the radio channel, the sources of users
+    and demand, and the network's parameters."""
+
+    city: City
+    channel: Channel
+    mobility: MobilitySource
+    demand: DemandSource
+    network: NetworkParameters
+    seed: int
+
+
+def build_world(
+    city: City,
+    *,
+    radio: RadioParameters | None = None,
+    users: UserParameters | None = None,
+    demand: DemandParameters | None = None,
+    network: NetworkParameters | None = None,
+    seed: int = 0,
+    cache_dir: Path | None = None,
+    n_jobs: int | None = None,
+) -> World:
+    """Everything a simulation of this city needs: population, gain maps (built once, cached), laws.
+
+    Args:
+        city: with at least one cell.
+        radio, users, demand, network: parameters; None = defaults.
+        seed: fixes population, shadowing and every later draw.
+        cache_dir: where gain maps are kept; None = the user's cache folder.
+        n_jobs: processes that build maps side by side; None = all cores.
+
+    Raises:
+        InputError: the city has no cells, or a parameter does not fit it.
+    """
+    if len(city.cells) == 0:
+        raise InputError("cells", 0, allowed="at least 1", fix="give an inventory or let sites be placed")
+    streams = Streams(seed)
+    channel = Channel.build(
+        city, radio or RadioParameters(), as_built(city), seed=seed, cache_dir=cache_dir, n_jobs=n_jobs
+    )
+    mobility = OwnMobility.build(city, users or UserParameters(), streams)
+    sessions = SessionDemand.build(mobility.population, demand or DemandParameters(), streams)
+    return World(city, channel, mobility, sessions, network or NetworkParameters(), seed)
+
+
+def as_built(city: City) -> CellSettings:
+    """Settings of a network nobody has turned yet: full power, as installed, every cell on."""
+    cells = city.cells
+    return CellSettings(
+        power_w=cells.max_power_w.astype(np.float32),
+        azimuth_deg=cells.azimuth_deg.astype(np.float32),
+        mechanical_tilt_deg=cells.mechanical_tilt_deg.astype(np.float32),
+        electrical_tilt_deg=cells.electrical_tilt_deg.astype(np.float32),
+        handover_offset_db=np.zeros(len(cells), np.float32),
+        status=np.full(len(cells), Status.ON, np.int8),
+    )
+
+
+def start(world: World, *, time_s: int = 8 * 3600, streams: Streams | None = None) -> NetworkState:
+    """The state before the first second: people at their places or under way, nobody connected."""
+    streams = streams or Streams(world.seed)
+    mobility, users = world.mobility.start(time_s, streams)
+    n_users, cells = len(users), world.city.cells
+    shape = (len(cells), int(cells.blocks.max(initial=0)))
+    return NetworkState(
+        time_s=time_s,
+        users=users,
+        mobility=mobility,
+        demand=world.demand.start(users, time_s, streams),
+        service=np.full(n_users, -1, np.int8),
+        buffer_bits=np.zeros(n_users, np.float32),
+        mean_rate_bps=np.zeros(n_users, np.float32),
+        serving=np.full(n_users, -1, np.int32),
+        connected=np.zeros(n_users, np.bool_),
+        settings=as_built(world.city),
+        allocation=Allocation(np.full(shape, -1, np.int32), np.zeros(shape, np.float32)),
+        episode=Episode(np.zeros(n_users), np.zeros(n_users)),
+    )
+
+
+def step(
+    world: World, state: NetworkState, action: Action | None = None, streams: Streams | None = None
+) -> tuple[NetworkState, Kpis]:
+    """Simulate the second that begins at ``state.time_s``.
+
+    Args:
+        world: read, never written.
+        state: the network at the start of the second.
+        action: a policy's decision; None, or any field None, is left to the fundamentals.
+        streams: the run's randomness; by default made from the world's seed.
+
+    Returns:
+        The state one second later, and what was measured meanwhile.
+    """
+    streams = streams or Streams(world.seed)
+    mobility, users = world.mobility.step(state.mobility, state.time_s, streams)
+    sessions, demand = world.demand.step(state.demand, users, state.time_s, streams)
+    served, kpis = serve(world, state, users, demand, action or Action(), streams)
+    return replace(served, time_s=state.time_s + STEP_S, mobility=mobility, demand=sessions), kpis
+
+
+def serve(
+    world: World, state: NetworkState, users: Users, demand: Demand, action: Action, streams: Streams
+) -> tuple[NetworkState, Kpis]:
+    """The network's part of a second: users have moved, demand has arrived, bits are delivered."""
+    settings = action.settings or state.settings
+    service, backlog_bits, waiting_bits = _queue(world, state, users, demand)
+    links = world.channel.links(users, settings, streams.key("fading", state.time_s))
+    serving = _connect(world, state, action, users, links, waiting_bits > 0)
+    user_of_block = _give_blocks(world, state, action, links, serving, waiting_bits, streams)
+    power_w = _give_power(action, links, user_of_block)
+    sinr, block_rate_bps = links.transmit(user_of_block, power_w)
+    rate_bps = _of_users(block_rate_bps, user_of_block, len(users))
+    delivered_bits = np.minimum(waiting_bits, rate_bps * STEP_S)
+    connected = (waiting_bits > 0) & (serving >= 0)
+    kpis = kpi.measure(
+        time_s=state.time_s,
+        active=waiting_bits > 0,
+        serving=serving,
+        connected=connected,
+        serving_before=state.serving,
+        connected_before=state.connected,
+        user_of_block=user_of_block,
+        power_w=power_w,
+        blocks=links.blocks,
+        block_sinr=sinr,
+        user_rate_bps=rate_bps,
+        rsrp_w=links.rsrp_w(serving),
+        min_rate_bps=np.where(service >= 0, SERVICE_MIN_RATE_BPS[service], 0.0).astype(np.float32),
+        backlog_bits=backlog_bits,
+        offered_bits=demand.bits,
+        delivered_bits=delivered_bits,
+    )
+    weight = 1.0 / world.network.rate_memory_s
+    return replace(
+        state,
+        users=users,
+        service=service,
+        buffer_bits=waiting_bits - delivered_bits,
+        mean_rate_bps=((1.0 - weight) * state.mean_rate_bps + weight * delivered_bits / STEP_S).astype(np.float32),
+        serving=serving,
+        connected=connected,
+        settings=settings,
+        allocation=Allocation(user_of_block, power_w),
+        episode=Episode(
+            state.episode.demand_bits + demand.bits, state.episode.received_bits + delivered_bits
+        ),
+    ), kpis  # fmt: skip
+
+
+def _queue(
+    world: World, state: NetworkState, users: Users, demand: Demand
+) -> tuple[Int8[Array, "users"], Float32[Array, "users"], Float32[Array, "users"]]:
+    """Service, backlog and waiting bits of every user: what is left and still wanted, plus arrivals.
+
+    What exceeds the network's patience is given up: it no longer waits, but it was offered and
+    never delivered. The absent want nothing.
+    """
+    service = np.where((demand.service < 0) & (state.buffer_bits > 0), state.service, demand.service)
+    wanted = (users.mode != Mode.ABSENT) & (service >= 0)
+    longest_bits = SERVICE_RATE_BPS[service] * np.float32(world.network.patience_s)
+    backlog_bits = np.where(wanted, np.minimum(state.buffer_bits, longest_bits), np.float32(0.0))
+    waiting_bits = backlog_bits + np.where(wanted, demand.bits, np.float32(0.0))
+    return np.where(wanted, service, -1).astype(np.int8), backlog_bits, waiting_bits
+
+
+def _connect(
+    world: World, state: NetworkState, action: Action, users: Users, links: Links, active: Bool[Array, "users"]
+) -> Int32[Array, "users"]:
+    """Serving cell of every user: as decided, or by one of the network's rules."""
+    choice = FUNDAMENTALS.association if action.association is None else action.association
+    if not isinstance(choice, str):
+        return choice
+    blocks = FUNDAMENTALS.blocks if action.blocks is None else action.blocks
+    return associate(
+        choice,
+        gain=links.gain,
+        budget_w=links.budget_w,
+        blocks=links.blocks,
+        noise_w=links.noise_w,
+        active=active,
+        site_of_cell=world.city.cells.site,
+        distance_m=world.channel.distance_m(users) if choice == "nearest" else None,
+        serving=np.where(state.connected, state.serving, -1).astype(np.int32),
+        users_per_block=USERS_PER_BLOCK[blocks] if isinstance(blocks, str) else 1,
+    )
+
+
+def _give_blocks(
+    world: World, state: NetworkState, action: Action, links: Links,
+    serving: Int32[Array, "users"], waiting_bits: Float32[Array, "users"], streams: Streams,
+) -> Int32[Array, "cells blocks"]:  # fmt: skip
+    """User of every block: as decided, or by one of the network's schedulers."""
+    choice = FUNDAMENTALS.blocks if action.blocks is None else action.blocks
+    if not isinstance(choice, str):
+        return choice
+    blind, active = choice in CHANNEL_BLIND, waiting_bits > 0
+    return assign_blocks(
+        choice,
+        serving=serving,
+        active=active,
+        need_bits=waiting_bits,
+        mean_rate_bps=state.mean_rate_bps,
+        sinr=np.zeros(len(serving), np.float32) if blind else links.wideband_sinr(serving),
+        blocks=links.blocks,
+        block_hz=links.block_hz,
+        width=state.allocation.user_of_block.shape[1],
+        fade=None if blind else links.own_fading(np.where(active, serving, -1).astype(np.int32)),
+        key=streams.key("blocks", state.time_s),
+        turn=state.time_s,
+        window_s=world.network.rate_memory_s,
+    )
+
+
+def _give_power(
+    action: Action, links: Links, user_of_block: Int32[Array, "cells blocks"]
+) -> Float32[Array, "cells blocks"]:
+    """Power on every block: as decided, or by one of the network's rules."""
+    choice = FUNDAMENTALS.power if action.power is None else action.power
+    if not isinstance(choice, str):
+        return choice
+    return assign_power(choice, user_of_block=user_of_block, budget_w=links.budget_w, blocks=links.blocks)
+
+
+def _of_users(
+    of_blocks: Float32[Array, "cells blocks"], user_of_block: Int32[Array, "cells blocks"], n_users: int
+) -> Float32[Array, "users"]:
+    """Sum of a block quantity over each user's blocks."""
+    used = user_of_block >= 0
+    return np.bincount(user_of_block[used], weights=of_blocks[used], minlength=n_users).astype(np.float32)
