@@ -148,23 +148,23 @@ def write_aimed(
     cuts: Any,
     columns: Any,
     column_of_cell: Any,
-    weight: Any,
+    n_directed: Any,
     level: Any,
 ) -> None:
     """level[row, col, cells[k]] = loss level of the cell's layer plus its antenna gain.
 
     Row by row of k: place_m[:, k] = x, y, height over the user; mount[:, k] = sine and cosine of
-    bearing, sine and cosine of mechanical tilt; weight[k] = 0 for omni, else 1. `cuts` holds the
-    horizontal and the vertical cut, `columns` the array factors (row column_of_cell[k]), in steps of
-    1/64 dB over the cosine of their angle.
+    bearing, sine and cosine of mechanical tilt. `cuts` holds the horizontal and the vertical cut,
+    `columns` the array factors (row column_of_cell[k]), in steps of 1/64 dB over the cosine of their
+    angle. From k = n_directed on cells are omnidirectional.
     """
     n = cells.shape[0]
-    steps = np.empty(n, np.float32)
+    steps = np.zeros(n, np.float32)
     half = _F(0.5 * (cuts.shape[1] - 1))
     last = np.int32(cuts.shape[1] - 2)
     for row in range(level.shape[0]):
         for col in range(level.shape[1]):
-            for k in range(n):  # no branch and no scatter in here, so that it is vectorised
+            for k in range(n_directed):  # no branch and no scatter in here, so that it is vectorised
                 east = (_F(col) + _F(0.5)) * pixel_m - place_m[0, k]
                 north = (_F(row) + _F(0.5)) * pixel_m - place_m[1, k]
                 up = -place_m[2, k]
@@ -181,7 +181,7 @@ def write_aimed(
                 across = cuts[0, h] + (at_h - _F(h)) * (cuts[0, h + 1] - cuts[0, h])
                 down = cuts[1, v] + (at_v - _F(v)) * (cuts[1, v + 1] - cuts[1, v])
                 array = columns[c, v] + (at_v - _F(v)) * (columns[c, v + 1] - columns[c, v])
-                steps[k] = weight[k] * (_F(8.0 * 64) + max(across + down, _F(-30.0 * 64)) + array)
+                steps[k] = _F(8.0 * 64) + max(across + down, _F(-30.0 * 64)) + array
             for k in range(n):
                 old = loss_level[row, col, layer_of_cell[k]]
                 total = min(max((old >> 1) + np.int32(np.rint(steps[k])), -_LARGEST), _LARGEST)

@@ -8,7 +8,7 @@ plus the wall, plus 0.5 dB per metre inside, with the shadowing of that state in
 from __future__ import annotations
 
 from dataclasses import astuple, dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int16, Int32
@@ -18,6 +18,9 @@ from mndt.radio import pathloss, sight
 from mndt.radio.parameters import RadioParameters
 from mndt.radio.shadowing import unit_field
 from mndt.streams import Streams
+
+if TYPE_CHECKING:
+    from mndt.city.raster import Raster
 
 Array = np.ndarray
 
@@ -90,38 +93,35 @@ def lay_ground(city: City, parameters: RadioParameters, seed: int) -> Ground:
 
     pixels = rasterise(city.buildings, city.frame, parameters.resolution_m)
     roofs = rasterise(city.buildings, city.frame, ROOF_CELL_M)
-    facade_row, facade_col, depth_m = _facade(np.asarray(pixels.building), parameters.resolution_m)
+    facade_row, facade_col, depth_m = _entrances(pixels)
+    wanted = pixels.building < 0
+    wanted[facade_row, facade_col] = True
     high, spread = _walls(city, parameters, seed)
     return Ground(
         pixel_m=parameters.resolution_m,
-        building=np.ascontiguousarray(pixels.building, np.int32),
-        facade_row=np.ascontiguousarray(facade_row, np.int32),
-        facade_col=np.ascontiguousarray(facade_col, np.int32),
-        depth_m=np.ascontiguousarray(depth_m, np.float32),
-        wanted=_wanted(np.asarray(pixels.building), facade_row, facade_col),
-        roof_m=np.ascontiguousarray(roofs.height_m, np.float32),
-        roof_building=np.ascontiguousarray(roofs.building, np.int32),
+        building=pixels.building,
+        facade_row=facade_row,
+        facade_col=facade_col,
+        depth_m=depth_m,
+        wanted=wanted,
+        roof_m=roofs.height_m,
+        roof_building=roofs.building,
         wall_high=high,
         wall_spread=spread,
     )
 
 
-def _facade(building: Array, pixel_m: float) -> tuple[Any, Any, Array]:
+def _entrances(pixels: Raster) -> tuple[Array, Array, Array]:
     """Row and column of each pixel's nearest outdoor pixel, and the way inside from the wall in metres."""
-    from scipy.ndimage import distance_transform_edt
+    from mndt.city.raster import facade
 
-    inside = building >= 0
-    if inside.all():  # no facade anywhere: every pixel is its own
-        row, col = np.asarray(np.indices(building.shape))
-        return row, col, np.zeros(building.shape)
-    distance_m, (row, col) = distance_transform_edt(inside, sampling=pixel_m, return_indices=True)
-    return row, col, np.maximum(distance_m - 0.5 * pixel_m, 0.0)  # the wall is half a pixel before the centre
-
-
-def _wanted(building: Array, facade_row: Array, facade_col: Array) -> Bool[Array, "rows cols"]:
-    wanted = building < 0
-    wanted[facade_row, facade_col] = True  # differs only where a map has no outdoor pixel at all
-    return np.ascontiguousarray(wanted)
+    inside, walls = pixels.building >= 0, facade(pixels)
+    row, col = np.asarray(np.indices(inside.shape, dtype=np.int32))
+    depth_m = np.zeros(inside.shape, np.float32)
+    row[inside], col[inside] = walls.row, walls.col
+    # a map that is built over without a gap has no way inside: each pixel is its own entrance
+    depth_m[inside] = np.where(np.isfinite(walls.depth_m), walls.depth_m, 0.0)
+    return row, col, depth_m
 
 
 def _walls(city: City, parameters: RadioParameters, seed: int) -> tuple[Array, Array]:

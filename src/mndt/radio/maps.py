@@ -141,8 +141,7 @@ def build_maps(
 def map_shape(city: City, parameters: RadioParameters) -> tuple[int, int]:
     """Rows and columns of the maps of a city."""
     rows, cols = (
-        max(1, int(np.ceil(round(length / parameters.resolution_m, 6))))
-        for length in (city.frame.depth_m, city.frame.width_m)
+        max(1, int(np.ceil(length / parameters.resolution_m))) for length in (city.frame.depth_m, city.frame.width_m)
     )
     return rows, cols
 
@@ -217,16 +216,17 @@ def _write_aimed(
     from mndt.radio import _map_kernels
 
     layers, f4 = site_maps.layers, np.float32
-    layer = layers.of_cell[cells]
+    names = np.array(city.cells.pattern)
+    cells = np.concatenate((cells[names[cells] != "omni"], cells[names[cells] == "omni"]))
+    names, layer = names[cells], layers.of_cell[cells]
     rise_m = layers.height_m - site_maps.user_height_m
     place_m = np.stack((layers.x_m[layer], layers.y_m[layer], rise_m[layer])).astype(f4)
     bearing, tilt = (np.radians(angle[cells]) for angle in (settings.azimuth_deg, settings.mechanical_tilt_deg))
     mount = np.stack((np.sin(bearing), np.cos(bearing), np.sin(tilt), np.cos(tilt))).astype(f4)
-    names = np.array(city.cells.pattern)[cells]
     columns, column_of_cell = _columns(names == "panel", settings.electrical_tilt_deg[cells])
     _map_kernels.write_aimed(
         site_maps.level, f4(site_maps.cell_m), cells, layer, place_m, mount, _cuts(),
-        columns, column_of_cell, (names != "omni").astype(f4), level,
+        columns, column_of_cell, int(np.sum(names != "omni")), level,
     )  # fmt: skip
 
 
