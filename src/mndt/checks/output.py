@@ -6,8 +6,9 @@ import json
 import math
 import os
 import platform
+import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -16,58 +17,48 @@ Figure = float | int | str | bool | None
 
 
 @dataclass(frozen=True)
-class Peer:
-    """Another program measured in the same run."""
-
-    name: str
-    version: str
-    figures: Mapping[str, Figure]
-
-
-@dataclass(frozen=True)
-class Findings:
+class Result:
     """What one command found.
 
-    >>> found = Findings("step", {"steps_per_s": 51.0}, seeds=(0,), seconds=2.0)
+    >>> found = Result(name="step", figures={"steps_per_s": 51.0}, seeds=[0])
     >>> json.loads(found.json())["figures"]
     {'steps_per_s': 51.0}
     """
 
     name: str
     figures: Mapping[str, Figure]  # flat: key to number
+    peers: Sequence[Mapping[str, Any]] = ()  # each with name, version and figures
     seeds: Sequence[int] = ()
     seconds: float = 0.0  # wall-clock time of the whole command
-    peers: Sequence[Peer] = ()
-    notes: Sequence[str] = field(default_factory=tuple)  # sentences for people, e.g. a missing peer
+    note: str = ""  # a sentence for people, e.g. about a missing peer
+    table: str = ""  # printed instead of the list of figures
 
     def json(self) -> str:
         """One line: name, figures, peers, machine, seeds, seconds. Figures that are not finite are null."""
         content = {
             "name": self.name,
             "figures": _finite(self.figures),
-            "peers": [{"name": p.name, "version": p.version, "figures": _finite(p.figures)} for p in self.peers],
+            "peers": [{**peer, "figures": _finite(peer["figures"])} for peer in self.peers],
             "machine": machine(),
             "seeds": list(self.seeds),
             "seconds": round(self.seconds, 3),
         }
         return json.dumps(content, default=_plain_number, allow_nan=False)
 
-    def lines(self) -> list[str]:
-        """The figures as a table for people, then the notes."""
-        rows = [(key, value) for key, value in self.figures.items()]
-        rows += [
-            (f"{peer.name} {peer.version}: {key}", value) for peer in self.peers for key, value in peer.figures.items()
-        ]
+    def text(self) -> str:
+        """The table, or else the figures and the peers' one a line, and the note: for people."""
+        rows = list(self.figures.items())
+        for peer in self.peers:
+            rows += [(f"{peer['name']} {peer['version']}: {key}", value) for key, value in peer["figures"].items()]
         width = max((len(key) for key, _ in rows), default=0)
-        return [f"{key:<{width}}  {number(value)}" for key, value in rows] + list(self.notes)
+        lines = [self.table] if self.table else [f"{key:<{width}}  {number(value)}" for key, value in rows]
+        return "\n".join([*lines, self.note] if self.note else lines)
 
 
-def show(findings: Findings, *, as_json: bool, echo: Callable[[str], None] = print) -> None:
-    """Print the findings; with `as_json` the JSON object is the last line."""
-    for line in findings.lines():
-        echo(line)
-    if as_json:
-        echo(findings.json())
+def timed(measure: Callable[[], Result]) -> Result:
+    """The result of a command with the wall-clock time it took."""
+    began = time.perf_counter()
+    return replace(measure(), seconds=time.perf_counter() - began)
 
 
 def number(value: Figure) -> str:
@@ -76,12 +67,12 @@ def number(value: Figure) -> str:
     >>> number(1234567.8), number(0.012345), number(3)
     ('1,234,568', '0.01235', '3')
     """
-    if isinstance(value, bool | str) or value is None:
-        return str(value)
-    value = _plain_number(value)
-    if isinstance(value, int):
-        return f"{value:,}"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    plain = _plain_number(value)
+    if isinstance(plain, bool) or not isinstance(plain, int | float):
+        return str(plain)
+    if isinstance(plain, int):
+        return f"{plain:,}"
+    return f"{plain:,.0f}" if abs(plain) >= 1000 else f"{plain:.4g}"
 
 
 def machine() -> dict[str, Any]:

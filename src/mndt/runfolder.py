@@ -1,0 +1,322 @@
+"""The run folder: what lies where, how it is written so that a kill never breaks it, how it is read.
+
+```
+run.json            schema version, status, versions, seed, policy, the city in figures, summary
+scenario.toml       the exact configuration; `mndt run FOLDER/scenario.toml` repeats the run
+city.npz            the city as it was
+totals/part-*.parquet   one row a second          cells/part-*.parquet   one row a second and cell
+events/part-*.parquet   what happened to whom     users/part-*.parquet   everyone, once a minute
+checkpoint.npz      the state after the last finished part
+timings.json        wall-clock times: the only file that differs between equal runs
+```
+
+A part holds 60 steps. Every file is written beside its place and moved in, so a reader and a kill
+at any moment find finished parts only.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from mndt.checkpoint import unwritable, write_atomically
+from mndt.errors import InputError
+from mndt.network import kpi
+from mndt.state import Kpis, NetworkState
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from mndt.city.model import City
+    from mndt.scenario import Scenario
+
+SCHEMA_VERSION: Final = 1
+"""Version of the folder's layout."""
+
+STEPS_PER_PART: Final = 60
+TABLES: Final = ("totals", "cells", "events", "users")
+
+_LEVELS: Final = {"totals": "total", "cells": "cell", "users": "user"}
+Columns = dict[str, np.ndarray]
+"""A table: column name -> one value a row."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run on disk, finished or not. Tables are read when asked for, through DuckDB.
+
+    Each table is a DuckDB relation: ``run.kpis.df()`` gives a pandas frame, ``.fetchnumpy()`` a dict
+    of arrays, ``.filter('"X.OutageRatio" > 0.1')`` another relation.
+    """
+
+    folder: Path
+    info: dict[str, Any]  # run.json
+
+    @property
+    def finished(self) -> bool:
+        """Whether every step was simulated."""
+        return bool(self.info["status"] == "finished")
+
+    @property
+    def name(self) -> str:
+        """Short name for tables and pictures: the policy's."""
+        return str(self.info["policy"])
+
+    @property
+    def summary(self) -> dict[str, float]:
+        """Totals over the whole run, see `mndt.network.kpi.summarise`; empty while it is unfinished."""
+        return dict(self.info.get("summary") or {})
+
+    @cached_property
+    def scenario(self) -> Scenario:
+        """The exact configuration."""
+        from mndt.scenario import load
+
+        return load(self.folder / "scenario.toml")
+
+    @cached_property
+    def city(self) -> City:
+        """The city the run was made in."""
+        from mndt.city.store import load_city
+
+        return load_city(self.folder / "city.npz")
+
+    @property
+    def kpis(self) -> duckdb.DuckDBPyRelation:
+        """Totals of the network, one row a second."""
+        return self.table("totals")
+
+    @property
+    def cells(self) -> duckdb.DuckDBPyRelation:
+        """One row a second and cell."""
+        return self.table("cells")
+
+    @property
+    def events(self) -> duckdb.DuckDBPyRelation:
+        """Outages, handovers and surges."""
+        return self.table("events")
+
+    @property
+    def users(self) -> duckdb.DuckDBPyRelation:
+        """Everyone, once a minute."""
+        return self.table("users")
+
+    def table(self, name: str) -> duckdb.DuckDBPyRelation:
+        """One of the tables `TABLES`, in the order of time.
+
+        Raises:
+            InputError: nothing has been simulated yet.
+        """
+        import duckdb
+
+        parts = [str(path) for path in sorted((self.folder / name).glob("part-*.parquet"))]
+        if not parts:
+            raise InputError(
+                "run",
+                self.folder,
+                allowed="a run with at least one finished part",
+                fix="finish it with mndt run --resume",
+            )
+        return duckdb.connect().read_parquet(parts)
+
+
+def read(folder: str | Path) -> Run:
+    """Open a run folder.
+
+    Raises:
+        InputError: it is none, or another version wrote it.
+    """
+    folder = Path(folder)
+    try:
+        info = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        version = info["schema_version"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise InputError(
+            "run", folder, allowed="a run folder of mndt (it holds run.json)", fix="check the path"
+        ) from None
+    if version != SCHEMA_VERSION:
+        raise InputError(
+            "schema_version",
+            version,
+            allowed=str(SCHEMA_VERSION),
+            fix="use the version of mndt that wrote it",
+            where=str(folder / "run.json"),
+        )
+    return Run(folder, info)
+
+
+# Writing ---------------------------------------------------------------------------------------
+
+
+@contextmanager
+def fresh_folder(target: Path, *, replace_existing: bool = False, marker: str = "run.json") -> Iterator[Path]:
+    """A hidden neighbour of `target` to fill; it becomes `target` when the block ends well.
+
+    Raises:
+        InputError: `target` exists, or the disk refuses.
+    """
+    refuse_existing(target, replace_existing, marker)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        hidden = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
+    except OSError as error:
+        raise unwritable(target, error) from None
+    try:
+        yield hidden
+        hidden.chmod(0o755)
+        if target.exists() and replace_existing:
+            shutil.rmtree(target)
+        os.rename(hidden, target)
+    except OSError as error:
+        raise unwritable(target, error) from None
+    finally:
+        shutil.rmtree(hidden, ignore_errors=True)
+
+
+def refuse_existing(target: Path, replace_existing: bool, marker: str = "run.json") -> None:
+    """Raise InputError where `target` would be overwritten, or must not be: a folder of the same
+    make holds the file `marker`."""
+    if not target.exists() or (target.is_dir() and not any(target.iterdir())):
+        return
+    if not replace_existing:
+        fix = "choose another one with --out, or add --force to replace it"
+        raise InputError("out", f"{target} (exists)", allowed="a new folder", fix=fix)
+    if not (target / marker).is_file():
+        what = f"{target} (holds no {marker})"
+        raise InputError(
+            "out", what, allowed="a new folder or one of the same make", fix="choose another one with --out"
+        )
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write JSON for people and programs, atomically; equal content gives equal bytes."""
+    text = json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n"
+    write_text(path, text)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text, atomically."""
+    write_atomically(path, lambda part: _write_text(part, text))
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+
+
+def write_part(folder: Path, table: str, number: int, columns: Columns) -> None:
+    """Write part `number` of a table, atomically; equal columns give equal bytes."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    arrays = [pa.array(values) for values in columns.values()]
+    units = {f.column: {"unit": f.unit} for f in kpi.KPI_FIELDS if f.level == _LEVELS.get(table)}
+    schema = [pa.field(n, a.type, metadata=units.get(n)) for n, a in zip(columns, arrays, strict=True)]
+    content = pa.Table.from_arrays(arrays, schema=pa.schema(schema))
+    place = folder / table
+    try:
+        place.mkdir(exist_ok=True)
+    except OSError as error:
+        raise unwritable(place, error) from None
+    write_atomically(
+        place / f"part-{number:04d}.parquet",
+        lambda part: pq.write_table(content, part, compression="zstd", version="2.6"),
+    )
+
+
+def drop_parts(folder: Path, first: int) -> None:
+    """Remove parts from number `first` on: written after the last checkpoint, they will be written anew."""
+    for table in TABLES:
+        for path in (folder / table).glob("part-*.parquet"):
+            if int(path.stem.removeprefix("part-")) >= first:
+                path.unlink()
+
+
+# What is recorded ------------------------------------------------------------------------------
+
+
+@dataclass
+class Part:
+    """The steps since the last part was written."""
+
+    kpis: list[Kpis] = dataclasses.field(default_factory=list)
+    events: list[Columns] = dataclasses.field(default_factory=list)
+
+    def tables(self, state: NetworkState) -> dict[str, Columns]:
+        """The four tables of this part; `state` is the one after its last step."""
+        return {
+            "totals": totals(self.kpis),
+            "cells": cells(self.kpis),
+            "events": join(self.events),
+            "users": users(self.kpis[-1], state),
+        }
+
+
+def totals(kpis: Sequence[Kpis]) -> Columns:
+    """One row a second: the network's totals, see `mndt.network.kpi.KPI_FIELDS`."""
+    rows = [kpi.total_row(k) for k in kpis]
+    times = {"time_s": np.array([k.time_s for k in kpis], np.int32)}
+    return times | {name: np.array([row[name] for row in rows]) for name in rows[0]}
+
+
+def cells(kpis: Sequence[Kpis]) -> Columns:
+    """One row a second and cell."""
+    columns = join([kpi.cell_columns(k) for k in kpis])
+    n_cells = len(next(iter(columns.values()))) // len(kpis)
+    return {
+        "time_s": np.repeat(np.array([k.time_s for k in kpis], np.int32), n_cells),
+        "cell": np.tile(np.arange(n_cells, dtype=np.int32), len(kpis)),
+    } | columns
+
+
+def users(kpis: Kpis, state: NetworkState) -> Columns:
+    """One row a user: where it is, what it wants, who serves it, and its KPIs."""
+    n_users = len(state.users)
+    return (
+        {"time_s": np.full(n_users, kpis.time_s, np.int32), "user": np.arange(n_users, dtype=np.int32)}
+        | {f.name: getattr(state.users, f.name) for f in dataclasses.fields(state.users)}
+        | {"service": state.service, "serving": state.serving, "connected": state.connected}
+        | kpi.user_columns(kpis)
+    )
+
+
+def join(parts: Sequence[Columns]) -> Columns:
+    """One table out of several with the same columns."""
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def events(before: NetworkState, after: NetworkState, kpis: Kpis, was_out: np.ndarray) -> Columns:
+    """What happened in one second: handovers, and users going into and coming out of outage.
+
+    Args:
+        before, after: the state at both ends of the second.
+        kpis: measured in it.
+        was_out: bool[users], who was in outage the second before.
+
+    Returns:
+        Columns time_s, kind, user, cell (serving now, -1 = none), from_cell (serving before).
+    """
+    happened = {
+        "handover": before.connected & after.connected & (before.serving != after.serving),
+        "outage": kpis.user_outage & ~was_out,
+        "recovery": was_out & ~kpis.user_outage,
+    }
+    rows = [np.flatnonzero(mask) for mask in happened.values()]
+    who = np.concatenate(rows).astype(np.int32)
+    return {
+        "time_s": np.full(len(who), kpis.time_s, np.int32),
+        "kind": np.repeat(np.array(list(happened)), [len(r) for r in rows]),
+        "user": who,
+        "cell": after.serving[who],
+        "from_cell": before.serving[who],
+    }

@@ -1,0 +1,485 @@
+"""One run: build the twin, step it, leave a folder that can be read, resumed and compared.
+
+>>> from mndt import runs
+>>> run = runs.run("helsinki", minutes=10, policy="proportional-fair")  # doctest: +SKIP
+>>> run.summary["X.ThroughputDl"]  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import math
+import platform
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from mndt import checkpoint, runfolder
+from mndt.errors import InputError, unknown_name
+from mndt.parallel import bar
+from mndt.runfolder import STEPS_PER_PART, Part, Run, read
+from mndt.streams import Streams
+
+if TYPE_CHECKING:
+    from mndt.city.model import City
+    from mndt.engine import World
+    from mndt.scenario import Scenario
+    from mndt.state import NetworkState
+
+__all__ = ["Difference", "Interrupted", "Run", "build", "compare", "read", "resume", "run", "summarise"]
+
+Say = Callable[[str], None]
+
+
+class Interrupted(KeyboardInterrupt):
+    """The run was stopped by the user; what was finished is in `folder` and can be resumed."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(f"stopped; go on with: mndt run --resume {folder}")
+        self.folder = folder
+
+
+def run(
+    scenario: Scenario | City | str | Path,
+    *,
+    policy: str | None = None,
+    minutes: float | None = None,
+    seed: int | None = None,
+    out: str | Path | None = None,
+    force: bool = False,
+    progress: bool = True,
+    say: Say | None = None,
+    world: World | None = None,
+    cache_dir: Path | None = None,
+    n_jobs: int | None = None,
+) -> Run:
+    """Simulate a scenario and write its run folder.
+
+    Args:
+        scenario: a scenario, a city (with every parameter at its default), a TOML file or a preset.
+        policy: name of the policy; default the scenario's.
+        minutes: simulated minutes; default the scenario's.
+        seed: of movement, demand and fading; default the scenario's.
+        out: the run folder; default ``runs/NAME-POLICY-N``.
+        force: replace an existing run folder.
+        progress: show bars on a terminal.
+        say: called with a sentence about what comes and how long it takes.
+        world: the twin of this scenario where it was built before, by `build`.
+        cache_dir: where gain maps are kept; default the user's cache.
+        n_jobs: processes that build maps; default all cores.
+
+    Raises:
+        InputError: something does not fit; nothing has been written then.
+        Interrupted: Ctrl-C; the folder holds the finished parts.
+    """
+    scenario, city = _settle(scenario, policy=policy, minutes=minutes, seed=seed)
+    target = Path(out) if out is not None else None
+    if target is not None:
+        runfolder.refuse_existing(target, force)
+    began = time.perf_counter()
+    if world is None:
+        world = build(scenario, city=city, say=say, cache_dir=cache_dir, n_jobs=n_jobs)
+    built = time.perf_counter() - began
+    target = target or _free_name(scenario)
+    state = _start(world, scenario)
+    with runfolder.fresh_folder(target, replace_existing=force) as folder:
+        _write_head(folder, scenario, world)
+    return _simulate(target, scenario, world, state, built_s=built, progress=progress, say=say)
+
+
+def resume(
+    folder: str | Path,
+    *,
+    progress: bool = True,
+    say: Say | None = None,
+    cache_dir: Path | None = None,
+    n_jobs: int | None = None,
+) -> Run:
+    """Go on with an interrupted run; it ends with the bytes it would have had without the pause.
+
+    A finished run is returned as it is.
+
+    Raises:
+        InputError: no run folder, or one that another version wrote.
+        Interrupted: Ctrl-C, again.
+    """
+    paused = read(folder)
+    if paused.finished:
+        return paused
+    scenario = paused.scenario
+    _refuse_other_versions(paused)
+    began = time.perf_counter()
+    world = build(scenario, city=paused.city, say=say, cache_dir=cache_dir, n_jobs=n_jobs)
+    built = time.perf_counter() - began
+    state = _start(world, scenario)
+    outage: np.ndarray | None = None
+    saved = paused.folder / "checkpoint.npz"
+    if saved.exists():
+        (state, outage), _ = checkpoint.load(saved, (state, np.zeros(len(state.users), np.bool_)))
+    return _simulate(paused.folder, scenario, world, state, built_s=built, progress=progress, say=say, outage=outage)
+
+
+def build(
+    scenario: Scenario,
+    *,
+    city: City | None = None,
+    say: Say | None = None,
+    cache_dir: Path | None = None,
+    n_jobs: int | None = None,
+) -> World:
+    """The world of a scenario: city, population, gain maps, laws. Minutes for a large city the
+    first time, seconds once its maps are cached.
+
+    Raises:
+        InputError: the map, the inventory or a parameter does not fit.
+    """
+    from mndt import engine
+    from mndt.scenario import open_city
+
+    city = city if city is not None else open_city(scenario.city, scenario.name)
+    if say is not None:
+        say(forecast(scenario, city).sentence)
+    return engine.build_world(
+        city,
+        radio=scenario.radio,
+        users=scenario.users,
+        demand=scenario.demand,
+        network=scenario.network,
+        seed=scenario.city.seed,
+        cache_dir=cache_dir,
+        n_jobs=n_jobs,
+    )
+
+
+# What it will take -----------------------------------------------------------------------------
+
+SECONDS_PER_LINK: Final = 15e-9
+"""One user and cell in one step, measured on one 2.x GHz core."""
+SECONDS_PER_STEP: Final = 3e-3
+"""Fixed costs of a step."""
+COMPILE_S: Final = 10.0
+"""Compiling or loading the kernels."""
+BYTES_PER_LINK: Final = 8.0
+"""Working memory of one user and cell."""
+LIBRARIES_BYTES: Final = 4e8
+"""What Python and its libraries take by themselves."""
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a run will take, from the sizes alone."""
+
+    users: int
+    cells: int
+    steps: int
+    maps_s: float  # building gain maps, where they are not in the cache
+    steps_s: float
+    bytes: float
+
+    @property
+    def sentence(self) -> str:
+        """For the user, before long work."""
+        return (
+            f"{self.steps:,} steps of {self.users:,} users and {self.cells:,} cells: about {_duration(self.steps_s)}"
+            f" and {self.bytes / 1e9:.1f} GB; gain maps, once, about {_duration(self.maps_s)}."
+        )
+
+
+def forecast(scenario: Scenario, city: City) -> Forecast:
+    """Estimate time and memory of a run before anything is built."""
+    from mndt.radio.maps import estimate
+    from mndt.users.population import PAPER_USERS_PER_KM2
+
+    count = scenario.users.count
+    n_users = round(city.frame.area_km2 * PAPER_USERS_PER_KM2) if count is None else count
+    n_cells, steps = len(city.cells), scenario.run.steps
+    maps_s, maps_mb = estimate(city, scenario.radio)
+    steps_s = COMPILE_S + steps * (SECONDS_PER_STEP + SECONDS_PER_LINK * n_users * n_cells)
+    memory = LIBRARIES_BYTES + maps_mb * 1e6 + BYTES_PER_LINK * n_users * n_cells
+    return Forecast(n_users, n_cells, steps, maps_s, steps_s, memory)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+# Steps -----------------------------------------------------------------------------------------
+
+
+def _simulate(
+    folder: Path,
+    scenario: Scenario,
+    world: World,
+    state: NetworkState,
+    *,
+    built_s: float,
+    progress: bool,
+    say: Say | None,
+    outage: np.ndarray | None = None,
+) -> Run:
+    from mndt.optimise.policy import make_policy
+
+    began = time.perf_counter()
+    policy, streams = make_policy(scenario.run.policy, world), Streams(scenario.run.seed)
+    first_s, steps = scenario.run.start_s, scenario.run.steps
+    done = first = state.time_s - first_s
+    runfolder.drop_parts(folder, -(-done // STEPS_PER_PART))
+    _set_status(folder, "running")
+    recorder = Recorder(folder, world, done, outage)
+    title = f"{scenario.name}, {scenario.run.policy}"
+    try:
+        with bar(title, steps - done) if progress else nullcontext(_nothing) as advance:
+            for done in range(first, steps):
+                state = recorder.step(state, policy(state), streams)
+                if (done + 1) % STEPS_PER_PART == 0 or done + 1 == steps:
+                    recorder.flush(state)
+                advance()
+    except KeyboardInterrupt:
+        _set_status(folder, "interrupted")
+        raise Interrupted(folder) from None
+    _add_timing(folder, built_s, time.perf_counter() - began, steps - first)
+    _set_status(folder, "finished", summary=summarise(read(folder)))
+    return read(folder)
+
+
+class Recorder:
+    """Steps the engine and keeps what is to be written, part by part."""
+
+    def __init__(self, folder: Path, world: World, done: int, outage: np.ndarray | None) -> None:
+        self.folder, self.world = folder, world
+        self.number = -(-done // STEPS_PER_PART)
+        self.outage = outage
+        self.part = Part()
+
+    def step(self, before: NetworkState, action: Any, streams: Streams) -> NetworkState:
+        """One second; its measurements and events are kept for the part."""
+        from mndt import engine
+
+        after, kpis = engine.step(self.world, before, action, streams)
+        was_out = self.outage if self.outage is not None else np.zeros_like(kpis.user_outage)
+        self.part.kpis.append(kpis)
+        self.part.events.append(runfolder.events(before, after, kpis, was_out))
+        self.outage = kpis.user_outage
+        return after
+
+    def flush(self, state: NetworkState) -> None:
+        """Write the part, then the checkpoint that says it is complete."""
+        for table, columns in self.part.tables(state).items():
+            runfolder.write_part(self.folder, table, self.number, columns)
+        checkpoint.save(self.folder / "checkpoint.npz", (state, self.outage))
+        self.number, self.part = self.number + 1, Part()
+
+
+def _nothing() -> None:
+    pass
+
+
+def _start(world: World, scenario: Scenario) -> NetworkState:
+    from mndt import engine
+
+    return engine.start(world, time_s=scenario.run.start_s, seed=scenario.run.seed)
+
+
+def _settle(
+    scenario: Scenario | City | str | Path, *, policy: str | None, minutes: float | None, seed: int | None
+) -> tuple[Scenario, City | None]:
+    """The checked scenario with the run's own wishes in it, and the city where it was given."""
+    from mndt import scenario as scenarios
+    from mndt.city.model import City
+
+    city = None
+    if isinstance(scenario, City):
+        city, scenario = scenario, scenarios.Scenario(name=scenario_name(scenario.name))
+    elif not isinstance(scenario, scenarios.Scenario):
+        scenario = scenarios.load(scenario)
+    wishes = {"policy": policy, "minutes": minutes, "seed": seed}
+    raw = scenarios.to_dict(scenario)
+    raw["run"] |= {key: value for key, value in wishes.items() if value is not None}
+    checked = scenarios.check(raw, where="run")
+    check_policy(checked.run.policy)
+    return checked, city
+
+
+def check_policy(name: str) -> None:
+    """Raise InputError for a policy nobody registered."""
+    from mndt.optimise.policy import POLICIES
+
+    if name not in POLICIES:
+        raise unknown_name("policy", name, POLICIES)
+
+
+def scenario_name(name: str) -> str:
+    """A name that scenarios and folders can bear.
+
+    >>> scenario_name("My city, 2026")
+    'My-city--2026'
+    """
+    kept = "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in name).strip("-.")
+    return kept[:60] or "city"
+
+
+def _free_name(scenario: Scenario) -> Path:
+    stem = f"{scenario.name}-{scenario.run.policy}"
+    number = 1
+    while (target := Path("runs") / f"{stem}-{number}").exists():
+        number += 1
+    return target
+
+
+# The head of the folder ------------------------------------------------------------------------
+
+
+def _write_head(folder: Path, scenario: Scenario, world: World) -> None:
+    """Everything but the tables. The folder repeats its run by itself: it holds its city."""
+    from mndt.city.store import save_city
+    from mndt.scenario import CitySource, dump
+
+    save_city(world.city, folder / "city.npz")
+    own = scenario.model_copy(update={"city": CitySource(source="file", file="city.npz", seed=scenario.city.seed)})
+    runfolder.write_text(folder / "scenario.toml", dump(own))
+    info = {
+        "schema_version": runfolder.SCHEMA_VERSION,
+        "status": "running",
+        "versions": versions(),
+        "name": scenario.name,
+        "policy": scenario.run.policy,
+        "seed": scenario.run.seed,
+        "start": scenario.run.start,
+        "steps": scenario.run.steps,
+        "city": counts(world) | {"source": scenario.city.source, "seed": scenario.city.seed},
+        "attribution": world.city.attribution,
+    }
+    runfolder.write_json(folder / "run.json", info)
+
+
+def versions() -> dict[str, str]:
+    """Versions of what decides the figures."""
+    return {"python": platform.python_version()} | {name: metadata.version(name) for name in ("mndt", "numpy", "numba")}
+
+
+def counts(world: World) -> dict[str, float | int | str]:
+    """The city in figures: what Table I of the paper lists, and what a map report wants."""
+    city = world.city
+    buildings = len(city.buildings)
+    return {
+        "name": city.name,
+        "area_km2": round(city.frame.area_km2, 4),
+        "lanes": city.roads.n_lanes,
+        "areas": len(city.areas),
+        "buildings": buildings,
+        "known_heights": int(city.buildings.height_known.sum()),
+        "outdoor_stations": int((~city.sites.indoor).sum()),
+        "indoor_stations": int(city.sites.indoor.sum()),
+        "cells": len(city.cells),
+        "users": world.mobility.n_users,
+    }
+
+
+def _set_status(folder: Path, status: str, **more: Any) -> None:
+    info = read(folder).info
+    runfolder.write_json(folder / "run.json", info | {"status": status} | more)
+
+
+def _add_timing(folder: Path, built_s: float, simulated_s: float, steps: int) -> None:
+    """Append this session's wall-clock times; they have a file of their own, for they never repeat."""
+    import json
+
+    path = folder / "timings.json"
+    sessions = json.loads(path.read_text())["sessions"] if path.exists() else []
+    sessions.append({"world_s": round(built_s, 3), "simulation_s": round(simulated_s, 3), "steps": steps})
+    runfolder.write_json(path, {"sessions": sessions})
+
+
+def _refuse_other_versions(paused: Run) -> None:
+    """The same bytes need the same programs."""
+    now = versions()
+    for name, version in paused.info["versions"].items():
+        if now.get(name) != version:
+            raise InputError(
+                f"version of {name}",
+                now.get(name),
+                allowed=f"{version}, which wrote this run",
+                fix="resume with it, or start anew from the run's scenario.toml",
+                where=str(paused.folder),
+            )
+
+
+# Figures ---------------------------------------------------------------------------------------
+
+
+def summarise(run: Run) -> dict[str, float | None]:
+    """The totals of a run over all its seconds (`mndt.network.kpi.summarise`); None where undefined."""
+    from mndt.network import kpi
+
+    return {name: v if math.isfinite(v) else None for name, v in kpi.summarise(run.kpis.fetchnumpy()).items()}
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One figure of two runs. `low` and `high` bound the mean difference b - a (95 %)."""
+
+    name: str
+    a: float
+    b: float
+    difference: float
+    low: float
+    high: float
+
+
+def compare(a: Run, b: Run, *, batch_s: int = 60) -> list[Difference]:
+    """The totals of two runs of equal length and start, second by second.
+
+    The interval is Student's t over means of batches, because successive seconds resemble each
+    other (method of batch means: Law, Simulation Modeling and Analysis, 5th ed., section 9.5.3).
+
+    Args:
+        a: the yardstick.
+        b: the run to judge by it.
+        batch_s: length of a batch in seconds; halved until there are at least five batches.
+
+    Raises:
+        InputError: the runs do not cover the same seconds.
+    """
+    one, two = a.kpis.fetchnumpy(), b.kpis.fetchnumpy()
+    if not np.array_equal(one["time_s"], two["time_s"]):
+        raise InputError(
+            "runs",
+            f"{_span(one)} and {_span(two)}",
+            allowed="two runs over the same seconds",
+            fix="run both with the same start and minutes",
+        )
+    return [
+        Difference(
+            name, float(np.mean(one[name])), float(np.mean(two[name])), *_interval(two[name] - one[name], batch_s)
+        )
+        for name in one
+        if name != "time_s"
+    ]
+
+
+def _interval(difference: np.ndarray, batch_s: int) -> tuple[float, float, float]:
+    """Mean and 95 % interval by batch means."""
+    values = np.asarray(difference, np.float64)
+    while batch_s > 1 and len(values) // batch_s < 5:
+        batch_s //= 2
+    n = len(values) // batch_s
+    mean = float(values.mean())
+    if n < 2:
+        return mean, math.nan, math.nan
+    from scipy.special import stdtrit
+
+    batches = values[: n * batch_s].reshape(n, batch_s).mean(axis=1)
+    half = float(stdtrit(n - 1, 0.975) * batches.std(ddof=1) / math.sqrt(n))
+    return mean, mean - half, mean + half
+
+
+def _span(columns: dict[str, np.ndarray]) -> str:
+    first, last = int(columns["time_s"][0]), int(columns["time_s"][-1])
+    return f"{first // 3600:02d}:{first % 3600 // 60:02d} to {last // 3600:02d}:{last % 3600 // 60:02d}"
