@@ -159,12 +159,12 @@ def write_aimed(
     angle. From k = n_directed on cells are omnidirectional.
     """
     n = cells.shape[0]
-    steps = np.zeros(n, np.float32)
+    at_h, at_v = np.empty(n, np.float32), np.empty(n, np.float32)
     half = _F(0.5 * (cuts.shape[1] - 1))
     last = np.int32(cuts.shape[1] - 2)
     for row in range(level.shape[0]):
         for col in range(level.shape[1]):
-            for k in range(n_directed):  # no branch and no scatter in here, so that it is vectorised
+            for k in range(n_directed):  # apart from the look-ups, so that it is vectorised
                 east = (_F(col) + _F(0.5)) * pixel_m - place_m[0, k]
                 north = (_F(row) + _F(0.5)) * pixel_m - place_m[1, k]
                 up = -place_m[2, k]
@@ -174,15 +174,18 @@ def write_aimed(
                 forward = ahead * mount[3, k] - up * scale * mount[2, k]
                 upward = ahead * mount[2, k] + up * scale * mount[3, k]
                 cosine = forward / np.sqrt(forward * forward + right * right + _F(1e-12))
-                at_h, at_v = (cosine + _F(1.0)) * half, (upward + _F(1.0)) * half
-                h = min(max(np.int32(at_h), np.int32(0)), last)
-                v = min(max(np.int32(at_v), np.int32(0)), last)
-                c = column_of_cell[k]
-                across = cuts[0, h] + (at_h - _F(h)) * (cuts[0, h + 1] - cuts[0, h])
-                down = cuts[1, v] + (at_v - _F(v)) * (cuts[1, v + 1] - cuts[1, v])
-                array = columns[c, v] + (at_v - _F(v)) * (columns[c, v + 1] - columns[c, v])
-                steps[k] = _F(8.0 * 64) + max(across + down, _F(-30.0 * 64)) + array
+                at_h[k], at_v[k] = (cosine + _F(1.0)) * half, (upward + _F(1.0)) * half
             for k in range(n):
                 old = loss_level[row, col, layer_of_cell[k]]
-                total = min(max((old >> 1) + np.int32(np.rint(steps[k])), -_LARGEST), _LARGEST)
+                if k >= n_directed:
+                    level[row, col, cells[k]] = old
+                    continue
+                h = min(max(np.int32(at_h[k]), np.int32(0)), last)
+                v = min(max(np.int32(at_v[k]), np.int32(0)), last)
+                rest_h, rest_v, c = at_h[k] - _F(h), at_v[k] - _F(v), column_of_cell[k]
+                across = cuts[0, h] + rest_h * (cuts[0, h + 1] - cuts[0, h])
+                down = cuts[1, v] + rest_v * (cuts[1, v + 1] - cuts[1, v])
+                array = columns[c, v] + rest_v * (columns[c, v + 1] - columns[c, v])
+                gain = np.int32(np.rint(_F(8.0 * 64) + max(across + down, _F(-30.0 * 64)) + array))
+                total = min(max((old >> 1) + gain, -_LARGEST), _LARGEST)
                 level[row, col, cells[k]] = np.int16(2 * total + (old & 1))
