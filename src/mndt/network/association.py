@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int32
+from jaxtyping import Bool, Float, Float32, Int, Int32
 
 from mndt.errors import InputError, unknown_name
 
@@ -20,15 +20,15 @@ class Preference:
     ``gain * cell_weight`` (higher is better), then by row. Weight 0: the cell does not serve."""
 
     cell_weight: Float32[Array, "cells"]
-    site_cost: Float32[Array, "users sites"] | None = None
+    site_cost: Float[Array, "users sites"] | None = None
 
 
-Ranking = Callable[[Float32[Array, "cells"], Float32[Array, "users sites"] | None], Preference]
+Ranking = Callable[[Float32[Array, "cells"], Float[Array, "users sites"] | None], Preference]
 """What `ASSOCIATION` holds: from each cell's power per block and the distances (None where the
 caller has none) to the users' preference."""
 
 
-def nearest(power_per_block_w: Float32[Array, "cells"], distance_m: Float32[Array, "users sites"] | None) -> Preference:
+def nearest(power_per_block_w: Float32[Array, "cells"], distance_m: Float[Array, "users sites"] | None) -> Preference:
     """The nearest station, and within it the sector received strongest (the paper's fundamentals)."""
     if distance_m is None:
         raise InputError(
@@ -37,9 +37,7 @@ def nearest(power_per_block_w: Float32[Array, "cells"], distance_m: Float32[Arra
     return Preference(power_per_block_w, distance_m)
 
 
-def strongest(
-    power_per_block_w: Float32[Array, "cells"], distance_m: Float32[Array, "users sites"] | None
-) -> Preference:
+def strongest(power_per_block_w: Float32[Array, "cells"], distance_m: Float[Array, "users sites"] | None) -> Preference:
     """The cell received strongest: RSRP, here gain times power per block."""
     return Preference(power_per_block_w)
 
@@ -66,8 +64,8 @@ def associate(
     blocks: Int32[Array, "cells"],
     noise_w: Float32[Array, "cells"],
     active: Bool[Array, "users"],
-    site_of_cell: Int32[Array, "cells"],
-    distance_m: Float32[Array, "users sites"] | None = None,
+    site_of_cell: Int[Array, "cells"],
+    distance_m: Float[Array, "users sites"] | None = None,
     serving: Int32[Array, "users"] | None = None,
     users_per_block: int = 1,
     max_users: Int32[Array, "cells"] | None = None,

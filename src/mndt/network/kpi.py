@@ -76,7 +76,7 @@ KPI_FIELDS: Final[tuple[KpiField, ...]] = (
     ),
     KpiField(
         "X.BacklogDl", "bit", "total",
-        "Bits left waiting from earlier seconds, before the new arrivals.",
+        "Bits left waiting from earlier seconds, before the new arrivals. Bits that users gave up on no longer wait.",
         "user_backlog_bits", lambda k: _sum(k.user_backlog_bits),
     ),
     KpiField(
@@ -88,7 +88,8 @@ KPI_FIELDS: Final[tuple[KpiField, ...]] = (
         "X.SatisfiedShare", "ratio", "total",
         "Delivered bits over the bits that could have been delivered: backlog plus newly offered, of all users, "
         "refused ones included. 1 when nothing waited. Over a period: all delivered bits over the backlog at its "
-        "start plus all bits offered in it, so that a bit waiting for ten seconds is counted once.",
+        "start plus all bits offered in it, so that a bit waiting for ten seconds is counted once, and bits that users "
+        "gave up on, or that still wait at the end, count as not delivered.",
         "satisfied_share", lambda k: float(k.satisfied_share),
     ),
     KpiField(

@@ -29,7 +29,7 @@ class Queues:
     need_bits: Float32[Array, "users"]  # waiting
     mean_rate_bps: Float32[Array, "users"]  # average of the past
     sinr: Float32[Array, "users"]  # expected on a block of the serving cell, linear, without fading
-    fade: Float32[Array, "users blocks"] | None  # fading power of the own link; None = 1
+    fade: Float32[Array, "users columns"] | None  # fading power of the own link; None = 1
     blocks: Int32[Array, "cells"]
     block_hz: Float32[Array, "cells"]
     width: int  # columns of the result
@@ -119,7 +119,7 @@ def assign_blocks(
     blocks: Int32[Array, "cells"],
     block_hz: Float32[Array, "cells"],
     width: int,
-    fade: Float32[Array, "users blocks"] | None = None,
+    fade: Float32[Array, "users columns"] | None = None,
     key: np.uint32 | int = 0,
     turn: int = 0,
     window_s: float = 2.0,
@@ -138,7 +138,8 @@ def assign_blocks(
         sinr: expected SINR on a block of the serving cell, linear.
         blocks: blocks each cell may use, 0 for cells asleep or off; at most `width`.
         width: columns of the result: the most blocks any cell was built with.
-        fade: fading power of the user's own link on each block; None = 1.
+        fade: fading power of the user's own link on each block a cell may use; None = 1. Giving the
+            fading that the blocks will really meet assumes a scheduler with perfect knowledge of it.
         key: 32-bit key of this second (`Streams.key`): random blocks, starting blocks.
         turn: the second, so that "round-robin" goes on where it ended.
         window_s: averaging window of `mean_rate_bps`.
