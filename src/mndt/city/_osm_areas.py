@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -13,7 +12,7 @@ from scipy.spatial import cKDTree
 
 from mndt.city import _osm_tags as tags_of
 from mndt.city._osm_box import Ground
-from mndt.city._osm_buildings import Houses, mended, projected
+from mndt.city._osm_buildings import Houses, mended, projected, ring_points
 from mndt.city._osm_source import Layers
 from mndt.city.model import AREA_USES, BUILDING_USES, Areas, Ways
 
@@ -23,48 +22,60 @@ SMALLEST_BUILDING_M2: Final = 60.0
 SMALLEST_GROUND_M2: Final = 200.0
 _STATION_RADIUS_M: Final = 25.0  # a station mapped as a point gets a forecourt of this size
 
-_USE_OF_HOUSE: Final = {"residential": "home", "office": "work", "retail": "shop", "education": "education", "industrial": "work"}  # fmt: skip
-_USE_OF_KIND: Final[dict[str, str]] = {
+_USE_OF_HOUSE: Final = {
+    "residential": "home",
+    "office": "work",
+    "retail": "shop",
+    "education": "education",
+    "industrial": "work",
+}
+_USE_OF_KIND: Final = tags_of.by_word({
     # Kinds whose stay differs from that of their wider use.
-    **dict.fromkeys("train_station transportation parking garage garages".split(), "transport"),
-    **dict.fromkeys("civic government townhall hospital public clinic fire_station".split(), "work"),
-    **dict.fromkeys("hotel museum church cathedral chapel mosque temple synagogue shrine stadium grandstand sports_hall "
-                    "sports_centre pavilion theatre library monastery religious".split(), "leisure"),
-    **dict.fromkeys("shed hut service utility greenhouse glasshouse barn stable farm_auxiliary transformer_tower "
-                    "water_tower".split(), "other"),
-}  # fmt: skip
+    "transport": "train_station transportation parking garage garages",
+    "work": "civic government townhall hospital public clinic fire_station",
+    "leisure": "hotel museum church cathedral chapel mosque temple synagogue shrine stadium grandstand sports_hall "
+    "sports_centre pavilion theatre library monastery religious",
+    "other": "shed hut service utility greenhouse glasshouse barn stable farm_auxiliary transformer_tower water_tower",
+})  # fmt: skip
+_HALLS: Final = frozenset(
+    tags_of.by_word({
+        "worship": "church cathedral chapel mosque temple synagogue",
+        "trade": "train_station stadium sports_hall hangar warehouse supermarket greenhouse glasshouse",
+    })
+)  # fmt: skip
+"""Kinds with one floor however high they are."""
 
-_TENANTS: Final[dict[str, str]] = {
-    **dict.fromkeys("restaurant cafe fast_food bar pub bank pharmacy food_court nightclub".split(), "shop"),
-    **dict.fromkeys("school university college kindergarten language_school music_school childcare".split(), "education"),
-    **dict.fromkeys("theatre cinema arts_centre library community_centre place_of_worship museum gallery".split(), "leisure"),
-    **dict.fromkeys("hospital clinic doctors dentist townhall courthouse police embassy post_office".split(), "work"),
-}  # fmt: skip
+_TENANTS: Final = tags_of.by_word({
+    "shop": "restaurant cafe fast_food bar pub bank pharmacy food_court nightclub",
+    "education": "school university college kindergarten language_school music_school childcare",
+    "leisure": "theatre cinema arts_centre library community_centre place_of_worship museum gallery",
+    "work": "hospital clinic doctors dentist townhall courthouse police embassy post_office",
+})  # fmt: skip
 _TENANT_M2: Final = {"shop": 150.0, "work": 300.0, "education": 1500.0, "leisure": 800.0}
 """Typical floor area of one mapped tenant; a house is named after tenants that fill at least a third of it."""
 _FILLED: Final = 1 / 3
 
-_AROUND: Final[dict[tuple[str, str], str]] = {
-    **{("landuse", v): "home" for v in ("residential", "farmyard", "garages")},
-    **{("landuse", v): "work" for v in ("commercial", "industrial", "civil", "civic", "civic_admin", "institutional", "port", "military")},
-    ("landuse", "retail"): "shop", ("landuse", "education"): "education", ("landuse", "railway"): "transport",
-    ("landuse", "religious"): "leisure", ("amenity", "hospital"): "work",
-    **{("amenity", v): "education" for v in ("school", "university", "college", "kindergarten")},
-}  # fmt: skip
+_AROUND: Final = tags_of.by_word({
+    "home": "landuse=residential landuse=farmyard landuse=garages",
+    "work": "landuse=commercial landuse=industrial landuse=civil landuse=civic landuse=civic_admin "
+    "landuse=institutional landuse=port landuse=military amenity=hospital",
+    "shop": "landuse=retail",
+    "education": "landuse=education amenity=school amenity=university amenity=college amenity=kindergarten",
+    "transport": "landuse=railway",
+    "leisure": "landuse=religious",
+})  # fmt: skip
 """What surrounds a house of unknown kind."""
 
-_GROUNDS: Final[dict[tuple[str, str], str]] = {
-    **{("leisure", v): "park" for v in ("park", "garden", "common", "nature_reserve", "dog_park")},
-    **{("landuse", v): "park" for v in ("recreation_ground", "village_green", "cemetery")},
-    **{("leisure", v): "leisure" for v in ("playground", "pitch", "sports_centre", "stadium", "track", "miniature_golf", "marina", "swimming_area", "beach_resort", "outdoor_seating", "golf_course", "water_park")},
-    **{("tourism", v): "leisure" for v in ("zoo", "theme_park", "attraction", "camp_site", "picnic_site")},
-    ("place", "square"): "leisure", ("highway", "pedestrian"): "leisure", ("amenity", "marketplace"): "leisure",
-    ("natural", "beach"): "leisure", ("landuse", "allotments"): "leisure",
-    ("railway", "station"): "transport", ("public_transport", "station"): "transport", ("amenity", "bus_station"): "transport",
-}  # fmt: skip
+_GROUNDS: Final = tags_of.by_word({
+    "park": "leisure=park leisure=garden leisure=common leisure=nature_reserve leisure=dog_park "
+    "landuse=recreation_ground landuse=village_green landuse=cemetery",
+    "leisure": "leisure=playground leisure=pitch leisure=sports_centre leisure=stadium leisure=track "
+    "leisure=miniature_golf leisure=marina leisure=swimming_area leisure=beach_resort leisure=outdoor_seating "
+    "leisure=golf_course leisure=water_park tourism=zoo tourism=theme_park tourism=attraction tourism=camp_site "
+    "tourism=picnic_site place=square highway=pedestrian amenity=marketplace natural=beach landuse=allotments",
+    "transport": "railway=station railway=halt public_transport=station amenity=bus_station",
+})  # fmt: skip
 """Open ground people stay on."""
-
-_HALLS: Final = frozenset("church cathedral chapel mosque temple synagogue train_station stadium sports_hall hangar warehouse supermarket greenhouse glasshouse".split())  # fmt: skip
 
 
 def areas(layers: Layers, ground: Ground, houses: Houses, roads: Ways, footways: Ways) -> Areas:
@@ -72,10 +83,9 @@ def areas(layers: Layers, ground: Ground, houses: Houses, roads: Ways, footways:
     place = projected(layers.place_shape, ground)
     indoor, use_in, size_in = _in_buildings(layers, place, houses)
     shapes_out, use_out, size_out, point_out = _on_ground(layers, place, houses, ground)
-    shapes = [*houses.shape[indoor], *shapes_out]
-    point = np.concatenate([shapely.get_coordinates(shapely.point_on_surface(houses.shape[indoor])).reshape(-1, 2), point_out])
-    rings = [_outline(shape) for shape in shapes]
-    points = np.concatenate(rings) if rings else np.empty((0, 2))
+    outlines = shapely.get_exterior_ring(_largest_parts(np.concatenate([houses.shape[indoor], shapes_out])))
+    points, point_start = ring_points(outlines)
+    point = np.concatenate([_inner_points(houses.shape[indoor]), point_out])
     return Areas(
         use=np.array([AREA_USES.index(use) for use in [*use_in, *use_out]], np.int32),
         building=np.concatenate([indoor, np.full(len(shapes_out), -1)]).astype(np.int32),
@@ -84,15 +94,14 @@ def areas(layers: Layers, ground: Ground, houses: Houses, roads: Ways, footways:
         size_m2=np.concatenate([size_in, size_out]),
         foot_node=_nearest(footways, point),
         road_node=_nearest(roads, point),
-        point_start=np.concatenate([[0], np.cumsum([len(ring) for ring in rings])]).astype(np.int32),
+        point_start=point_start,
         point_x_m=points[:, 0],
         point_y_m=points[:, 1],
     )
 
 
-def _outline(shape: Any) -> Array:
-    largest = max(shapely.get_parts(shape), key=lambda part: float(part.area))
-    return np.asarray(largest.exterior.coords)[:-1, :2]
+def _inner_points(shapes: Array) -> Float64[Array, "shapes 2"]:
+    return np.asarray(shapely.get_coordinates(shapely.point_on_surface(shapes)).reshape(-1, 2))
 
 
 def _nearest(ways: Ways, point: Float64[Array, "areas 2"]) -> Int64[Array, "areas"]:
@@ -169,15 +178,10 @@ def _is_point(shape: Any) -> bool:
     return bool(shape.geom_type == "Point" and not shape.is_empty)
 
 
-def _word(table: dict[tuple[str, str], str], tags: tags_of.Tags) -> str:
-    """The first key of the table that the tags fulfil."""
-    return next((use for (key, value), use in table.items() if tags_of.text(tags.get(key)) == value), "")
-
-
 def _around(layers: Layers, place: Array, houses: Houses) -> list[str | None]:
     """Use of the smallest mapped land around the centre of each building."""
     result: list[str | None] = [None] * len(houses.tags)
-    uses = [_word(_AROUND, tags) for tags in layers.place_tags]
+    uses = [tags_of.first_meaning(tags, _AROUND) for tags in layers.place_tags]
     rows = np.array([i for i, use in enumerate(uses) if use and "Polygon" in place[i].geom_type], np.int64)
     if len(rows) == 0 or not result:
         return result
@@ -190,20 +194,21 @@ def _around(layers: Layers, place: Array, houses: Houses) -> list[str | None]:
 
 def _on_ground(
     layers: Layers, place: Array, houses: Houses, ground: Ground
-) -> tuple[list[Any], list[str], Float64[Array, "grounds"], Float64[Array, "grounds 2"]]:
+) -> tuple[Array, list[str], Float64[Array, "grounds"], Float64[Array, "grounds 2"]]:
     """Outline, use, size and a point of every open ground, without what is built upon."""
-    uses = [_word(_GROUNDS, tags) for tags in layers.place_tags]
+    uses = [tags_of.first_meaning(tags, _GROUNDS) for tags in layers.place_tags]
     rows = [i for i, tags in enumerate(layers.place_tags) if uses[i] and _is_open(tags, place[i], uses[i])]
     if not rows:
-        return [], [], np.empty(0), np.empty((0, 2))
-    shapes = np.array([place[i].buffer(_STATION_RADIUS_M, quad_segs=4) if _is_point(place[i]) else place[i] for i in rows], object)
+        return np.empty(0, object), [], np.empty(0), np.empty((0, 2))
+    shapes = place[rows]
+    points = np.array([_is_point(shape) for shape in shapes])
+    shapes[points] = shapely.buffer(shapes[points], _STATION_RADIUS_M, quad_segs=4)
     shapes = _largest_parts(shapely.intersection(mended(shapes), _box_in_metres(ground)))
     free = _largest_parts(_unbuilt(shapes, houses.shape))
     size = shapely.area(free)
     kept = np.flatnonzero(size >= SMALLEST_GROUND_M2)
     kept = kept[_distinct(shapes[kept])]
-    point = shapely.get_coordinates(shapely.point_on_surface(free[kept])).reshape(-1, 2)
-    return list(shapes[kept]), [uses[rows[i]] for i in kept.tolist()], size[kept], point
+    return shapes[kept], [uses[rows[i]] for i in kept.tolist()], size[kept], _inner_points(free[kept])
 
 
 def _is_open(tags: tags_of.Tags, shape: Any, use: str) -> bool:
@@ -218,11 +223,14 @@ def _box_in_metres(ground: Ground) -> Any:
 
 
 def _largest_parts(shapes: Array) -> Array:
-    def largest(shape: Any) -> Any:
-        parts = [part for part in shapely.get_parts(shape) if part.geom_type == "Polygon"]
-        return max(parts, key=lambda part: float(part.area), default=shapely.Polygon())
-
-    return np.array([largest(shape) for shape in shapes], object)
+    """The largest polygon of each shape, an empty one where it has none."""
+    parts, owner = shapely.get_parts(shapes, return_index=True)
+    polygon = shapely.get_type_id(parts) == shapely.GeometryType.POLYGON
+    parts, owner = parts[polygon], owner[polygon]
+    largest = np.full(len(shapes), shapely.Polygon(), object)
+    by_size = np.argsort(shapely.area(parts), kind="stable")
+    largest[owner[by_size]] = parts[by_size]  # the largest is written last
+    return largest
 
 
 def _unbuilt(shapes: Array, houses: Array) -> Array:
@@ -235,7 +243,7 @@ def _unbuilt(shapes: Array, houses: Array) -> Array:
     return free
 
 
-def _distinct(shapes: Sequence[Any]) -> Int64[Array, "distinct"]:
+def _distinct(shapes: Array) -> Int64[Array, "distinct"]:
     """A square is often mapped twice, as a square and as a pedestrian area: keep the first."""
     if len(shapes) == 0:
         return np.empty(0, np.int64)

@@ -20,7 +20,7 @@ LARGEST_KM2: Final = 400.0
 ALLOWED: Final = "west,south,east,north in degrees, west < east and south < north, latitudes -80 to 84"
 _KM_PER_DEG: Final = 111.195  # of latitude, on the sphere of radius 6371 km
 _STATIONS_PER_KM2, _USERS_PER_KM2 = 184 / 4, 13_000 / 4  # the paper's Table I
-_SAMPLES_PER_SIDE: Final = 21
+_SAMPLES_PER_SIDE: Final = 20
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,8 @@ def parse_box(value: Sequence[float] | str) -> Box:
     >>> str(parse_box("24.93,60.16,24.95,60.18"))
     '24.93,60.16,24.95,60.18'
     """
-    given = value if isinstance(value, str) else ",".join(map(str, value)) if isinstance(value, Sequence) else value
+    plain = isinstance(value, str) or not hasattr(value, "__iter__")
+    given = value if plain else ",".join(map(str, value))
     try:
         numbers = [float(part) for part in str(given).split(",")]
     except ValueError:
@@ -181,13 +182,14 @@ def _transformer(epsg: int) -> Any:
 def ground_of(box: Box) -> Ground:
     """The frame of a box: UTM zone of its centre, origin at the lower-left corner."""
     epsg = utm_epsg((box.west + box.east) / 2, (box.south + box.north) / 2)
-    t = np.arange(_SAMPLES_PER_SIDE - 1) / (_SAMPLES_PER_SIDE - 1)
-    width, depth = box.east - box.west, box.north - box.south
-    lon = np.concatenate([box.west + t * width, np.full(len(t), box.east), box.east - t * width, np.full(len(t), box.west)])
-    lat = np.concatenate([np.full(len(t), box.south), box.south + t * depth, np.full(len(t), box.north), box.north - t * depth])
+    t = np.arange(_SAMPLES_PER_SIDE) / _SAMPLES_PER_SIDE
+    side, zero, one = t, np.zeros_like(t), np.ones_like(t)
+    lon = box.west + (box.east - box.west) * np.concatenate([side, one, 1 - side, zero])
+    lat = box.south + (box.north - box.south) * np.concatenate([zero, side, one, 1 - side])
     x, y = _transformer(epsg)(lon, lat)
     west, south = math.floor(x.min()), math.floor(y.min())
-    frame = Frame(epsg, float(west), float(south), float(math.ceil(x.max()) - west), float(math.ceil(y.max()) - south))
+    width, depth = math.ceil(x.max()) - west, math.ceil(y.max()) - south
+    frame = Frame(epsg, float(west), float(south), float(width), float(depth))
     x, y = x - west, y - south  # near zero, lest large products cancel
     area_m2 = 0.5 * abs(float(np.sum(x * np.roll(y, -1) - np.roll(x, -1) * y)))
     return Ground(box, frame, area_m2 / 1e6)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 import shapely
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Bool, Float64, Int32, Int64
 
 from mndt.city import _osm_tags as tags_of
 from mndt.city._osm_box import Ground
@@ -42,30 +42,31 @@ _ENOUGH: Final = 10
 of untyped buildings of that use: the map knows its own town better than a table."""
 _LARGE_M2: Final = 250.0
 
-_NO_WALLS: Final = frozenset({"no", "roof", "carport", "canopy", "demolished", "proposed", "entrance", "underpass_entrance", "bridge"})  # fmt: skip
+_NO_WALLS: Final = frozenset(
+    {"no", "roof", "carport", "canopy", "demolished", "proposed", "entrance", "underpass_entrance", "bridge"}
+)
 
-_USE_OF_BUILDING: Final[dict[str, str]] = {
-    **dict.fromkeys("residential apartments house detached semidetached_house terrace bungalow dormitory farm cabin "
-                    "static_caravan houseboat block annexe".split(), "residential"),
-    **dict.fromkeys("office commercial bank".split(), "office"),
-    **dict.fromkeys("retail supermarket kiosk mall shop hotel restaurant".split(), "retail"),
-    **dict.fromkeys("school university college kindergarten education".split(), "education"),
-    **dict.fromkeys("public civic government townhall hospital museum church cathedral chapel mosque temple synagogue "
-                    "shrine monastery religious train_station transportation stadium sports_hall sports_centre "
-                    "grandstand pavilion library theatre clinic fire_station".split(), "public"),
-    **dict.fromkeys("industrial warehouse factory hangar manufacture farm_auxiliary barn stable garage garages parking "
-                    "service utility transformer_tower water_tower greenhouse glasshouse shed hut".split(), "industrial"),
-}  # fmt: skip
+_USE_OF_BUILDING: Final = tags_of.by_word({
+    "residential": "residential apartments house detached semidetached_house terrace bungalow dormitory farm cabin "
+    "static_caravan houseboat block annexe",
+    "office": "office commercial bank",
+    "retail": "retail supermarket kiosk mall shop hotel restaurant",
+    "education": "school university college kindergarten education",
+    "public": "public civic government townhall hospital museum church cathedral chapel mosque temple synagogue shrine "
+    "monastery religious train_station transportation stadium sports_hall sports_centre grandstand pavilion library "
+    "theatre clinic fire_station",
+    "industrial": "industrial warehouse factory hangar manufacture farm_auxiliary barn stable garage garages parking "
+    "service utility transformer_tower water_tower greenhouse glasshouse shed hut",
+})  # fmt: skip
 
-_USE_OF_AMENITY: Final[dict[str, str]] = {
-    **dict.fromkeys("school university college kindergarten library language_school music_school childcare "
-                    "research_institute".split(), "education"),
-    **dict.fromkeys("restaurant cafe fast_food bar pub bank pharmacy marketplace food_court nightclub fuel "
-                    "car_wash".split(), "retail"),
-    **dict.fromkeys("hospital clinic townhall courthouse police fire_station place_of_worship theatre cinema "
-                    "community_centre arts_centre embassy post_office social_facility bus_station museum".split(), "public"),
-    **dict.fromkeys("parking bicycle_parking".split(), "industrial"),
-}  # fmt: skip
+_USE_OF_AMENITY: Final = tags_of.by_word({
+    "education": "school university college kindergarten library language_school music_school childcare "
+    "research_institute",
+    "retail": "restaurant cafe fast_food bar pub bank pharmacy marketplace food_court nightclub fuel car_wash",
+    "public": "hospital clinic townhall courthouse police fire_station place_of_worship theatre cinema "
+    "community_centre arts_centre embassy post_office social_facility bus_station museum",
+    "industrial": "parking bicycle_parking",
+})  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -114,10 +115,10 @@ def _polygons(shape: Any) -> Any:
 
 
 def _centre_inside(shapes: Array, ground: Ground) -> Bool[Array, "buildings"]:
-    centre = np.array([[np.nan, np.nan] if s is None or s.is_empty else s.centroid.coords[0] for s in shapes])
-    lon, lat = centre.reshape(-1, 2).T
+    centre = shapely.centroid(shapes)
+    lon, lat = shapely.get_x(centre), shapely.get_y(centre)  # NaN where there is no shape
     box = ground.box
-    return (lon >= box.west) & (lon <= box.east) & (lat >= box.south) & (lat <= box.north)
+    return np.asarray((lon >= box.west) & (lon <= box.east) & (lat >= box.south) & (lat <= box.north))
 
 
 def _first_of_each(shapes: Array) -> Int64[Array, "distinct"]:
@@ -175,31 +176,27 @@ def heights(
 
 
 def assemble(
-    shapes: Iterable[Any], height_m: Float64[Array, "b"], known: Bool[Array, "b"], use: Int64[Array, "b"]
+    shapes: Sequence[Any] | Array, height_m: Float64[Array, "b"], known: Bool[Array, "b"], use: Int64[Array, "b"]
 ) -> Buildings:
     """Buildings from polygons: every part's outline, followed by its courtyards."""
-    rings: list[Array] = []
-    hole: list[bool] = []
-    ring_start = [0]
-    for shape in shapes:
-        for part in shapely.get_parts(shape):
-            rings.append(_open_ring(part.exterior))
-            rings.extend(_open_ring(ring) for ring in part.interiors)
-            hole += [False] + [True] * len(part.interiors)
-        ring_start.append(len(rings))
-    point_start = np.concatenate([[0], np.cumsum([len(ring) for ring in rings])]).astype(np.int32)
-    points = np.concatenate(rings) if rings else np.empty((0, 2))
+    parts, house = shapely.get_parts(np.asarray(shapes, object), return_index=True)
+    rings, part = shapely.get_rings(parts, return_index=True)
+    points, point_start = ring_points(rings)
     return Buildings(
         height_m=np.asarray(height_m, np.float64),
         height_known=np.asarray(known, bool),
         use=np.asarray(use, np.int32),
-        ring_start=np.array(ring_start, np.int32),
-        ring_is_hole=np.array(hole, bool),
+        ring_start=np.searchsorted(house[part], np.arange(len(shapes) + 1)).astype(np.int32),
+        ring_is_hole=np.diff(part, prepend=-1) == 0,  # the first ring of a part is its outline
         point_start=point_start,
         point_x_m=points[:, 0],
         point_y_m=points[:, 1],
     )
 
 
-def _open_ring(ring: Any) -> Array:
-    return np.asarray(ring.coords)[:-1, :2]
+def ring_points(rings: Array) -> tuple[Float64[Array, "points 2"], Int32[Array, "rings_plus_1"]]:
+    """Points of closed rings without the repeated last one, and where each ring starts."""
+    points, ring = shapely.get_coordinates(rings, return_index=True)
+    last = np.diff(ring, append=-1) != 0
+    start = np.searchsorted(ring[~last], np.arange(len(rings) + 1))
+    return points[~last], start.astype(np.int32)

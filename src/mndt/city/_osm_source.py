@@ -30,7 +30,10 @@ _PLACES: Final[dict[str, bool | list[str]]] = {
     "highway": ["pedestrian", "traffic_signals", "crossing"],
 }  # fmt: skip
 _PLACE_TAGS: Final = [*_PLACES, "crossing", "crossing:signals", "area"]
-_NOT_TAGS: Final = frozenset({"id", "geometry", "osm_type", "tags", "u", "v", "length", "lon", "lat", "visible", "version", "timestamp", "changeset"})  # fmt: skip
+_NOT_TAGS: Final = frozenset(
+    {"id", "geometry", "osm_type", "tags", "u", "v", "length", "lon", "lat"}
+    | {"visible", "version", "timestamp", "changeset"}
+)
 
 
 @dataclass(frozen=True)
@@ -98,14 +101,28 @@ def read_layers(path: Path, box: Box | None) -> Layers:
     with _guarded(path):
         import pyrosm
 
-        engine = "in_memory" if path.stat().st_size < _IN_MEMORY_BYTES else "out_of_core"
+        streamed = path.stat().st_size > _IN_MEMORY_BYTES
         around = None if box is None else list(box.grown(_MARGIN_M).edges)
-        osm = pyrosm.OSM(str(path), around, keep_metadata=False, complete_relations=around is not None, engine=engine, progress=False)  # fmt: skip
+        osm = pyrosm.OSM(
+            str(path),
+            around,
+            keep_metadata=False,
+            complete_relations=around is not None,
+            engine="out_of_core" if streamed else "in_memory",
+            progress=False,
+        )
         nodes, segments = osm.get_network("all", nodes=True)
         buildings = osm.get_buildings()
         places = osm.get_data_by_custom_criteria(
-            _PLACES, tags_as_columns=_PLACE_TAGS, filter_type="keep", keep_nodes=True, keep_ways=True, keep_relations=True
+            _PLACES,
+            tags_as_columns=_PLACE_TAGS,
+            filter_type="keep",
+            keep_nodes=True,
+            keep_ways=True,
+            keep_relations=True,
         )
+        if streamed:  # the engine leaves its intermediate files in the temporary folder
+            osm.clear_cache(str(path))
         where = f"inside {box}" if box is not None else "in the map"
         missing = "streets" if _empty(segments) or _empty(nodes) else "buildings" if _empty(buildings) else ""
         if not missing:
@@ -128,8 +145,7 @@ def _empty(frame: Any) -> bool:
 
 
 def _layers(nodes: Any, segments: Any, buildings: Any, places: Any) -> Layers:
-    way_ids, first, way = np.unique(segments["id"].to_numpy(), return_index=True, return_inverse=True)
-    del way_ids
+    _, first, way = np.unique(segments["id"].to_numpy(), return_index=True, return_inverse=True)
     return Layers(
         node_id=nodes["id"].to_numpy(np.int64),
         node_lon_lat=np.column_stack([nodes["lon"].to_numpy(np.float64), nodes["lat"].to_numpy(np.float64)]),
@@ -151,7 +167,7 @@ def _shapes(frame: Any) -> Array:
 
 def _tag_rows(frame: Any) -> list[TagRow]:
     """One dict of tags per row: from the columns, and from the JSON text of the rarer ones."""
-    rows: list[TagRow] = [_rare(value) for value in frame["tags"]] if "tags" in frame else [{} for _ in range(len(frame))]
+    rows: list[TagRow] = [_rare(value) for value in frame["tags"]] if "tags" in frame else [{} for _ in frame.index]
     for column in frame.columns:
         if column in _NOT_TAGS:
             continue

@@ -15,6 +15,24 @@ from typing import Final
 Tags = Mapping[str, object]
 
 
+def by_word(words_of: Mapping[str, str]) -> dict[str, str]:
+    """Turn a table "meaning: words" into "word: meaning".
+
+    >>> by_word({"home": "house cabin"})
+    {'house': 'home', 'cabin': 'home'}
+    """
+    return {word: meaning for meaning, words in words_of.items() for word in words.split()}
+
+
+def first_meaning(tags: Tags, meaning_of: Mapping[str, str]) -> str:
+    """Meaning of the first "key=value" of a table that the tags fulfil, "" if none."""
+    for pair, meaning in meaning_of.items():
+        key, _, value = pair.partition("=")
+        if text(tags.get(key)) == value:
+            return meaning
+    return ""
+
+
 @dataclass(frozen=True)
 class RoadClass:
     """Defaults of one value of `highway=*`, used where the street itself carries no tag."""
@@ -66,9 +84,13 @@ _CLOSED: Final = frozenset({"no", "private", "agricultural", "forestry", "milita
 _UNITS: Final = {"": 1.0, "km/h": 1.0, "kmh": 1.0, "kph": 1.0, "mph": 1.609344, "knots": 1.852, "knot": 1.852}
 _SPEED = re.compile(r"([0-9]{1,4}(?:\.[0-9]+)?) *(km/h|kmh|kph|mph|knots?|)")
 _ZONE = re.compile(r"(?:[a-z]{2}:)?zone:? *([0-9]{1,3})")
-_LENGTH = re.compile(r"[~<>+ ]*([0-9]{1,4}(?:[.,][0-9]+)?) *(m|meters?|metres?|ft|feet|'|)\.?(?: *([0-9]{1,2}) *(?:\"|''))?")
+_LENGTH = re.compile(
+    r"[~<>+ ]*([0-9]{1,4}(?:[.,][0-9]+)?) *(m|meters?|metres?|ft|feet|'|)\.?"  # 12.5 m, 40 ft, 40'
+    r"(?: *([0-9]{1,2}) *(?:\"|''))?"  # and inches
+)
 _WHOLE = re.compile(r"[~<>+ ]*([0-9]{1,3})(?:[.,]([0-9]+))?")
 _SEVERAL = re.compile(r"[;|]")
+_SEVERAL_OR_RANGE = re.compile(r"[;|]|(?<=[0-9]) *- *(?=[0-9])")  # "3-5", but not the cellar "-1"
 
 
 def text(value: object) -> str:
@@ -105,7 +127,7 @@ def speed_kmh(value: object) -> float | None:
 
 
 def count(value: object, high: int = 16) -> int | None:
-    """Whole number from 1 to `high` of a tag such as `lanes`; of several the smallest, so that no lane is invented.
+    """Whole number, 1 to `high`, of a tag such as `lanes`; of several the smallest: no lane is invented.
 
     >>> [count(v) for v in ("2", "2;1", "1.5", "many", "0")]
     [2, 1, 1, None, None]
@@ -194,7 +216,7 @@ def height_m(tags: Tags) -> float | None:
 def levels(tags: Tags) -> float | None:
     """Storeys above ground, 0.5 to 200, of the tag `building:levels`; of several the most."""
     numbers = []
-    for part in re.split(r"[;|-]", text(tags.get("building:levels"))):
+    for part in _SEVERAL_OR_RANGE.split(text(tags.get("building:levels"))):
         match = _WHOLE.fullmatch(part.strip())
         value = float(f"{match[1]}.{match[2] or 0}") if match else 0.0
         if 0.5 <= value <= 200:
@@ -221,9 +243,12 @@ def drivable(tags: Tags) -> bool:
 
 
 _WALK_ALWAYS: Final = frozenset(
-    "footway pedestrian path steps living_street residential service unclassified road tertiary tertiary_link "
-    "secondary secondary_link primary primary_link track crossing platform trail".split()
-)
+    by_word({
+        "paths": "footway pedestrian path steps track crossing platform trail",
+        "streets": "living_street residential service unclassified road tertiary tertiary_link secondary "
+        "secondary_link primary primary_link",
+    })
+)  # fmt: skip
 _WALK_IF_SAID: Final = frozenset({"trunk", "trunk_link", "cycleway", "bridleway", "busway"})
 _SIDEWALKS: Final = ("both", "left", "right", "yes")
 

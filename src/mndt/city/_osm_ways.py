@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -34,6 +34,10 @@ class Lane(NamedTuple):
     rank: int
 
 
+LanesOf = Callable[[tags_of.Tags], tuple[Lane | None, Lane | None]]
+"""Lanes of a way (as drawn, against it), None where that direction is closed."""
+
+
 @dataclass(frozen=True)
 class Pieces:
     """Straight pieces of ways between their nodes. `ahead` and `back` are rows of `kinds`, -1 = no such direction."""
@@ -53,7 +57,8 @@ class Pieces:
 
     def taking(self, chosen: Bool[Array, "pieces"]) -> Pieces:
         """Only the chosen pieces."""
-        return Pieces(self.xy_m, self.stop, self.start[chosen], self.end[chosen], self.ahead[chosen], self.back[chosen], self.kinds)  # fmt: skip
+        columns = {name: getattr(self, name)[chosen] for name in ("start", "end", "ahead", "back")}
+        return replace(self, **columns)
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,7 @@ def roads(layers: Layers, ground: Ground) -> tuple[Ways, Dropped]:
         return forward, backward
 
     stops = {i for i, tags in _tagged_nodes(layers) if tags_of.stops_cars(tags)}
-    pieces, dropped = _connected(_clipped(_pieces(layers, lanes_of, stops), layers, ground))
+    pieces, dropped = _connected(_clipped(_pieces(layers, lanes_of, stops), ground))
     return _graph(_at_junctions(pieces)), dropped
 
 
@@ -88,7 +93,7 @@ def footways(layers: Layers, ground: Ground) -> tuple[Ways, Dropped]:
         return (walk, walk) if tags_of.walkable(tags) else (None, None)
 
     stops = {i for i, tags in _tagged_nodes(layers) if tags_of.stops_walkers(tags)}
-    pieces, dropped = _connected(_clipped(_pieces(layers, lanes_of, stops), layers, ground))
+    pieces, dropped = _connected(_clipped(_pieces(layers, lanes_of, stops), ground))
     return _graph(pieces), dropped
 
 
@@ -98,10 +103,14 @@ def _tagged_nodes(layers: Layers) -> Iterator[tuple[int, tags_of.Tags]]:
             yield number, tags
 
 
-def _pieces(layers: Layers, lanes_of, stops: set[int]) -> Pieces:  # type: ignore[no-untyped-def]
+def _pieces(layers: Layers, lanes_of: LanesOf, stops: set[int]) -> Pieces:
     """The pieces of the ways that `lanes_of` admits; coordinates still in degrees."""
     kinds: dict[Lane, int] = {}
-    way = np.array([[-1 if lane is None else kinds.setdefault(lane, len(kinds)) for lane in lanes_of(tags)] for tags in layers.way_tags])  # fmt: skip
+
+    def number(lane: Lane | None) -> int:
+        return -1 if lane is None else kinds.setdefault(lane, len(kinds))
+
+    way = np.array([[number(lane) for lane in lanes_of(tags)] for tags in layers.way_tags])
     order = np.argsort(layers.node_id)
     ids = layers.node_id[order]
     ends = np.stack([layers.segment_from, layers.segment_to])
@@ -113,7 +122,7 @@ def _pieces(layers: Layers, lanes_of, stops: set[int]) -> Pieces:  # type: ignor
     return Pieces(layers.node_lon_lat, stop, start, end, ahead, back, tuple(kinds)).taking(used)
 
 
-def _clipped(pieces: Pieces, layers: Layers, ground: Ground) -> Pieces:
+def _clipped(pieces: Pieces, ground: Ground) -> Pieces:
     """Pieces cut at the box, in metres, those without length removed."""
     lon_lat, start, end, kept = clip(pieces.xy_m, pieces.start, pieces.end, ground.box)
     limit = np.array([ground.frame.width_m, ground.frame.depth_m])
@@ -161,7 +170,7 @@ def _without_points(pieces: Pieces) -> Pieces:
         here = first[group]
         stop = pieces.stop.copy()
         np.logical_or.at(stop, here, pieces.stop)
-        pieces = Pieces(pieces.xy_m, stop, here[pieces.start], here[pieces.end], pieces.ahead, pieces.back, pieces.kinds)
+        pieces = replace(pieces, stop=stop, start=here[pieces.start], end=here[pieces.end])
     return pieces.taking(pieces.start != pieces.end)
 
 
@@ -192,7 +201,7 @@ def _at_junctions(pieces: Pieces) -> Pieces:
     distance, nearest = cKDTree(pieces.xy_m[junctions]).query(pieces.xy_m[lights])
     stop = np.zeros(len(pieces.stop), bool)
     stop[np.where(distance <= SIGNAL_REACH_M, junctions[nearest], lights)] = True
-    return Pieces(pieces.xy_m, stop, pieces.start, pieces.end, pieces.ahead, pieces.back, pieces.kinds)
+    return replace(pieces, stop=stop)
 
 
 class _Chain(NamedTuple):

@@ -63,11 +63,11 @@ def read_osm(
     roads, unreachable = _osm_ways.roads(layers, ground)
     footways, unwalkable = _osm_ways.footways(layers, ground)
     houses = _osm_buildings.houses(layers, ground)
-    where = f"inside {ground.box}"
-    for count, what in ((roads.n_edges, "roads to drive on"), (footways.n_edges, "footways"), (len(houses.tags), "buildings")):
-        if count == 0:
-            raise _osm_source.nothing_there(path, what, where)
-    _log.info("left out as islands: %.1f km of road, %.1f km of footway", unreachable.length_m / 1e3, unwalkable.length_m / 1e3)
+    for what, number in (("roads", roads.n_edges), ("footways", footways.n_edges), ("buildings", len(houses.tags))):
+        if number == 0:
+            raise _osm_source.nothing_there(path, what, f"inside {ground.box}")
+    for what, dropped in (("road", unreachable), ("footway", unwalkable)):
+        _log.info("%s: left out %.1f km of %s that is cut off from the rest", path, dropped.length_m / 1e3, what)
     areas = _osm_areas.areas(layers, ground, houses, roads, footways)
     if sites_csv is not None:
         sites, cells = read_cells(sites_csv, ground.frame, houses.buildings)

@@ -37,7 +37,8 @@ def save_city(city: City, path: str | Path) -> None:
     try:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     except OSError as error:
-        raise _refused(path, "a file in a folder that may be written", error.strerror or "choose another place") from error
+        fix = f"choose another place ({error.strerror})"
+        raise _refused(path, "a file in a folder that may be written", fix) from error
     try:
         with os.fdopen(handle, "wb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
             _write(archive, _HEAD, json.dumps(head, ensure_ascii=False, sort_keys=True).encode())
@@ -69,9 +70,8 @@ def load_city(path: str | Path) -> City:
             version = head["schema"]
     except (zipfile.BadZipFile, OSError, EOFError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise _refused(path, "a whole city file", "the file is cut short or of another kind, make it again") from error
-    raise InputError(
-        "schema of the city file", version, allowed=str(SCHEMA), fix="make the city file again with this version", where=str(path)
-    )
+    fix = "make the city file again with this version of mndt"
+    raise InputError("schema of the city file", version, allowed=str(SCHEMA), fix=fix, where=str(path))
 
 
 def _refused(path: Path, allowed: str, fix: str) -> InputError:
@@ -105,7 +105,7 @@ def _split(part: Any, prefix: str, arrays: dict[str, np.ndarray]) -> dict[str, A
     return plain
 
 
-def _join(kind: type, plain: dict[str, Any], prefix: str, arrays: dict[str, np.ndarray]) -> Any:
+def _join(kind: Any, plain: dict[str, Any], prefix: str, arrays: dict[str, np.ndarray]) -> Any:
     hints = get_type_hints(kind)
     values: dict[str, Any] = {}
     for field in fields(kind):
