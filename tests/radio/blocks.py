@@ -36,9 +36,7 @@ def no_areas():
     return Areas(no, no, none, none, none, no, no, np.zeros(1, i8), none, none)
 
 
-def city_of(
-    boxes, stations, size_m=(400.0, 400.0), *, roof_m=20.0, use=0, cells=None, pattern="omni", carrier_ghz=3.5
-):
+def city_of(boxes, stations, size_m=(400.0, 400.0), *, roof_m=20.0, use=0, cells=None, pattern="omni", carrier_ghz=3.5):
     """Stations are (x, y, height, building) with building -1 outdoors; `cells` maps cells to stations."""
     stations = np.array(stations, f8).reshape(-1, 4)
     n = len(stations)
