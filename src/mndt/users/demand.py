@@ -12,7 +12,7 @@ replaces what aggregated counters can tell.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Final, Protocol
+from typing import Annotated, Any, ClassVar, Final, Protocol
 
 import numpy as np
 from annotated_types import Ge, Gt, Le, Lt
@@ -61,10 +61,10 @@ class DemandParameters:
 class DemandSource(Protocol):
     """Anything that says what users ask for each second."""
 
-    def start(self, users: Users, time_s: int, streams: Streams) -> object:
+    def start(self, users: Users, time_s: int, streams: Streams) -> Any:
         """The memory at the beginning."""
 
-    def step(self, memory: object, users: Users, time_s: int, streams: Streams) -> tuple[object, Demand]:
+    def step(self, memory: Any, users: Users, time_s: int, streams: Streams) -> tuple[Any, Demand]:
         """What users ask for from `time_s` to `time_s + 1`."""
 
 
