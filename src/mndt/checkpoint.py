@@ -96,7 +96,7 @@ def load(path: Path, template: State) -> tuple[State, dict[str, Any]]:
         InputError: the file is missing, broken, of another version, or of another kind of state.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as content, np.load(content, allow_pickle=False) as file:
             layout = json.loads(bytes(file[_LAYOUT]))
             arrays = {name: file[name] for name in file.files if name != _LAYOUT}
     except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError) as error:

@@ -11,7 +11,6 @@ import click
 
 if TYPE_CHECKING:
     from mndt.checks.output import Result
-    from mndt.runfolder import Run
 
 REPORT_A_FAULT = "this is a fault in mndt; run again with -v and report what it prints as an issue"
 
@@ -111,6 +110,7 @@ def run(
 ) -> None:
     """Simulate SCENARIO, a TOML file or a preset (helsinki, table1), and write a run folder."""
     from mndt import runs
+    from mndt.checks.output import planner_table
     from mndt.errors import InputError
 
     if resume is not None:
@@ -151,7 +151,7 @@ def report(folders: tuple[Path, ...], out: Path | None) -> None:
 def compare(first: Path, second: Path) -> None:
     """Differences between two runs, second by second, with 95 % intervals."""
     from mndt import runs
-    from mndt.checks.output import number
+    from mndt.checks.output import aligned, number
 
     a, b = runs.read(first), runs.read(second)
     rows = [["mean of", a.folder.name, b.folder.name, "difference", "95 % interval"]]
@@ -318,32 +318,6 @@ def _show(measure: Callable[[], Result], as_json: bool) -> None:
     click.echo(result.text())
     if as_json:
         click.echo(result.json())
-
-
-# Tables ----------------------------------------------------------------------------------------
-
-
-def planner_table(runs: Sequence[Run]) -> str:
-    """What a planner wants first, one column a policy."""
-    rows = [["", *(run.name for run in runs)]]
-    for label, key, scale, unit in (
-        ("throughput", "X.ThroughputDl", 1e-6, "Mbit/s"),
-        ("satisfied share of demand", "X.SatisfiedShare", 100.0, "%"),
-        ("outage ratio", "X.OutageRatio", 100.0, "%"),
-    ):
-        rows.append([label, *(f"{run.summary[key] * scale:.1f} {unit}" for run in runs)])
-    return aligned(rows)
-
-
-def aligned(rows: Sequence[Sequence[str]]) -> str:
-    """Rows of cells as text: first column to the left, the others to the right."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    )
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from mndt.checks.output import aligned, planner_table
 from mndt.errors import InputError
 from mndt.experiments.table1 import TABLE1
 
@@ -32,7 +33,6 @@ def demo(out: Path, *, full: bool = False, say: Say = print, echo: Say = print) 
         InputError: `out` holds something else, or cannot be written.
     """
     from mndt import runs
-    from mndt.cli import planner_table
     from mndt.report import write_report
     from mndt.scenario import load, open_city
 
@@ -45,7 +45,9 @@ def demo(out: Path, *, full: bool = False, say: Say = print, echo: Say = print) 
     world = runs.build(scenario, city=city, say=say)
     echo(beside_table1(runs.counts(world)))
     finished = [
-        runs.run(scenario, policy=policy, minutes=30 if full else 10, out=out / policy, force=True, world=world, say=say)
+        runs.run(
+            scenario, policy=policy, minutes=30 if full else 10, out=out / policy, force=True, world=world, say=say
+        )
         for policy in POLICIES
     ]
     say("writing the report ...")
@@ -69,8 +71,6 @@ def refuse_foreign(out: Path) -> None:
 
 def beside_table1(counts: dict[str, float | int | str]) -> str:
     """The city's counts beside the paper's Table I."""
-    from mndt.cli import aligned
-
     return aligned(
         [["", "Table I", str(counts["name"])]]
         + [[label, f"{TABLE1[key]:,}", f"{counts[key]:,}"] for key, label in LABELS.items()]

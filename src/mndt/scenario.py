@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import textwrap
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass
@@ -18,8 +19,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
 from annotated_types import Ge, Gt, Le
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from mndt.engine import NetworkParameters
 from mndt.errors import InputError, unknown_name
+from mndt.network.parameters import NetworkParameters
 from mndt.radio.parameters import RadioParameters
 from mndt.scenario_fields import Key, is_table, keys_of
 from mndt.users.demand import DemandParameters
@@ -399,19 +400,18 @@ def _plain(value: Any) -> Any:
 
 def _dump_table(table: Any, path: tuple[str, ...]) -> list[str]:
     lines = []
-    known = keys_of(type(table))
+    kind: type = type(table)
+    known = keys_of(kind)
     if path:
         purpose = (type(table).__doc__ or "").strip().split("\n")[0]
         lines += ["", f"# {purpose}", f"[{'.'.join(path)}]"]
     for name, key in known.items():
         value = getattr(table, name)
-        if is_table(key.annotation):
-            continue
-        note = (
-            f"{key.meaning} ({_allowed('.'.join((*path, name)))})" if key.meaning else _allowed(".".join((*path, name)))
-        )
-        lines.append(f"# {note}")
-        lines.append(f"# {name} =" if value is None else f"{name} = {_toml(_plain(value))}")
+        if not is_table(key.annotation):
+            allowed = _allowed(".".join((*path, name)))
+            note = f"{key.meaning.rstrip('.')} [{allowed}]" if key.meaning else f"[{allowed}]"
+            lines += textwrap.wrap(note, 110, initial_indent="# ", subsequent_indent="#   ")
+            lines.append(f"# {name} =" if value is None else f"{name} = {_toml(_plain(value))}")
     for name, key in known.items():
         if is_table(key.annotation):
             lines += _dump_table(getattr(table, name), (*path, name))

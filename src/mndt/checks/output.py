@@ -11,7 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mndt.runfolder import Run
 
 Figure = float | int | str | bool | None
 
@@ -73,6 +76,29 @@ def number(value: Figure) -> str:
     if isinstance(plain, int):
         return f"{plain:,}"
     return f"{plain:,.0f}" if abs(plain) >= 1000 else f"{plain:.4g}"
+
+
+def planner_table(runs: Sequence[Run]) -> str:
+    """What a planner wants first, one column a policy."""
+    rows = [["", *(run.name for run in runs)]]
+    for label, key, scale, unit in (
+        ("throughput", "X.ThroughputDl", 1e-6, "Mbit/s"),
+        ("satisfied share of demand", "X.SatisfiedShare", 100.0, "%"),
+        ("outage ratio", "X.OutageRatio", 100.0, "%"),
+    ):
+        rows.append([label, *(f"{run.summary[key] * scale:.1f} {unit}" for run in runs)])
+    return aligned(rows)
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of cells as text: first column to the left, the others to the right."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    )
 
 
 def machine() -> dict[str, Any]:

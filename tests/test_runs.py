@@ -1,0 +1,267 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fake_engine
+import mndt
+from mndt import checkpoint, runfolder, runs
+from mndt.city.model import City
+from mndt.city.store import save_city
+from mndt.city.synthetic import synthetic_city
+from mndt.errors import InputError
+from mndt.scenario import CitySource, RunParameters, Scenario
+
+
+@pytest.fixture(scope="module")
+def city() -> City:
+    return synthetic_city(lanes=120, areas=30, outdoor_sites=2, indoor_sites=3, size_m=400.0)
+
+
+@pytest.fixture(autouse=True)
+def fake(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "mndt.engine", fake_engine)
+    monkeypatch.setattr(mndt, "engine", fake_engine, raising=False)
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    """Every file but the wall-clock times."""
+    files = [path for path in folder.rglob("*") if path.is_file() and path.name != "timings.json"]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def test_a_run_leaves_every_table(tmp_path: Path, city: City) -> None:
+    run = runs.run(city, minutes=2.5, out=tmp_path / "a")
+    assert run.finished
+    assert run.kpis.fetchnumpy()["time_s"].tolist() == list(range(8 * 3600, 8 * 3600 + 150))
+    assert run.cells.shape[0] == 150 * len(city.cells)
+    assert run.users.shape[0] == 3 * fake_engine.N_USERS  # at the end of each part
+    assert set(run.events.fetchnumpy()["kind"]) == {"handover", "outage", "recovery"}
+    assert len(list((tmp_path / "a" / "totals").iterdir())) == 3
+    assert run.summary["X.ThroughputDl"] == pytest.approx(np.mean(run.kpis.fetchnumpy()["X.ThroughputDl"]))
+    assert run.scenario.run == RunParameters(minutes=2.5)
+    assert run.city.roads.n_lanes == city.roads.n_lanes
+    assert run.info["city"]["users"] == fake_engine.N_USERS
+    assert (tmp_path / "a" / "timings.json").exists()
+
+
+def test_same_seed_same_bytes_and_another_seed_others(tmp_path: Path, city: City) -> None:
+    for name, seed in (("a", 3), ("b", 3), ("c", 4)):
+        runs.run(city, minutes=1, seed=seed, out=tmp_path / name)
+    assert content(tmp_path / "a") == content(tmp_path / "b")
+    assert content(tmp_path / "a")["totals/part-0000.parquet"] != content(tmp_path / "c")["totals/part-0000.parquet"]
+
+
+def test_the_folder_repeats_its_run_by_itself(tmp_path: Path, city: City) -> None:
+    runs.run(city, minutes=1, seed=3, out=tmp_path / "a")
+    runs.run(tmp_path / "a" / "scenario.toml", out=tmp_path / "b")
+    assert content(tmp_path / "a")["totals/part-0000.parquet"] == content(tmp_path / "b")["totals/part-0000.parquet"]
+
+
+def test_outage_events_balance(tmp_path: Path, city: City) -> None:
+    """Every user alternates between outage and recovery, across the ends of parts too."""
+    run = runs.run(city, minutes=2, out=tmp_path / "a")
+    rows = run.events.filter("kind != 'handover'").order('"user", time_s').fetchnumpy()
+    for user in range(fake_engine.N_USERS):
+        kinds = [str(kind) for kind in rows["kind"][rows["user"] == user]]
+        assert kinds == (["outage", "recovery"] * len(kinds))[: len(kinds)]
+
+
+@pytest.mark.parametrize("at", [5, 60, 61, 130])
+def test_resume_after_ctrl_c_gives_the_same_bytes(
+    tmp_path: Path, city: City, at: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs.run(city, minutes=2.5, out=tmp_path / "whole")
+    real, calls = fake_engine.step, iter(range(1000))
+
+    def interrupted(*arguments: object) -> object:
+        if next(calls) == at:
+            raise KeyboardInterrupt
+        return real(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(fake_engine, "step", interrupted)
+    with pytest.raises(runs.Interrupted, match="--resume"):
+        runs.run(city, minutes=2.5, out=tmp_path / "paused")
+    paused = runs.read(tmp_path / "paused")
+    assert paused.info["status"] == "interrupted"
+    assert paused.summary == {}
+    if at >= 60:
+        assert paused.kpis.shape[0] == at // 60 * 60
+    monkeypatch.setattr(fake_engine, "step", real)
+    assert runs.resume(tmp_path / "paused").finished
+    assert content(tmp_path / "paused") == content(tmp_path / "whole")
+
+
+SLOW_RUN = """
+import fake_engine, sys
+fake_engine.install(slow=0.004)
+from mndt import runs
+runs.run(sys.argv[1], out=sys.argv[2])
+"""
+
+
+def test_resume_after_kill_9_gives_the_same_bytes(tmp_path: Path, city: City) -> None:
+    save_city(city, tmp_path / "city.npz")
+    scenario = Scenario(
+        name="tiny", city=CitySource(source="file", file=str(tmp_path / "city.npz")), run=RunParameters(minutes=4)
+    )
+    from mndt.scenario import dump
+
+    (tmp_path / "s.toml").write_text(dump(scenario))
+    whole = runs.run(tmp_path / "s.toml", out=tmp_path / "whole")
+    command = [sys.executable, "-c", SLOW_RUN, str(tmp_path / "s.toml"), str(tmp_path / "killed")]
+    process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)})
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "killed" / "checkpoint.npz").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    killed = runs.read(tmp_path / "killed")
+    assert not killed.finished
+    assert killed.kpis.shape[0] in (60, 120, 180)
+    assert runs.resume(tmp_path / "killed").summary == whole.summary
+    assert content(tmp_path / "killed") == content(tmp_path / "whole")
+
+
+def test_a_part_without_its_checkpoint_is_written_anew(tmp_path: Path, city: City) -> None:
+    """A kill between the part and the checkpoint: the part is there, the checkpoint is older."""
+    runs.run(city, minutes=3, out=tmp_path / "whole")
+    runs.run(city, minutes=3, out=tmp_path / "b")
+    for path in (tmp_path / "b").rglob("part-0002.parquet"):
+        path.write_bytes(b"left over")
+    info = json.loads((tmp_path / "b" / "run.json").read_text())
+    info["status"] = "running"
+    del info["summary"]
+    runfolder.write_json(tmp_path / "b" / "run.json", info)
+    (tmp_path / "b" / "checkpoint.npz").unlink()
+    runs.resume(tmp_path / "b")
+    assert content(tmp_path / "b") == content(tmp_path / "whole")
+
+
+def test_resuming_a_finished_run_changes_nothing(tmp_path: Path, city: City) -> None:
+    runs.run(city, minutes=1, out=tmp_path / "a")
+    before = content(tmp_path / "a")
+    runs.resume(tmp_path / "a")
+    assert content(tmp_path / "a") == before
+
+
+def test_nothing_is_overwritten_without_force(tmp_path: Path, city: City) -> None:
+    runs.run(city, minutes=1, out=tmp_path / "a")
+    before = content(tmp_path / "a")
+    with pytest.raises(InputError, match="--force"):
+        runs.run(city, minutes=1, seed=5, out=tmp_path / "a")
+    assert content(tmp_path / "a") == before
+    runs.run(city, minutes=1, seed=5, out=tmp_path / "a", force=True)
+    assert runs.read(tmp_path / "a").info["seed"] == 5
+
+
+def test_force_never_removes_what_is_no_run(tmp_path: Path, city: City) -> None:
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter1.tex").write_text("dear")
+    with pytest.raises(InputError, match=r"run\.json"):
+        runs.run(city, minutes=1, out=tmp_path / "thesis", force=True)
+    assert (tmp_path / "thesis" / "chapter1.tex").read_text() == "dear"
+
+
+def test_default_folders_are_numbered(tmp_path: Path, city: City, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = [runs.run(city, minutes=0.1, policy="proportional-fair").folder.name for _ in range(2)]
+    assert [name.rpartition("-")[2] for name in names] == ["1", "2"]
+    assert "proportional-fair" in names[0]
+
+
+def test_a_fault_in_the_world_leaves_nothing(tmp_path: Path, city: City, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise InputError("users.count", 0, allowed="1 or more", fix="ask for some")
+
+    monkeypatch.setattr(fake_engine, "build_world", broken)
+    with pytest.raises(InputError):
+        runs.run(city, minutes=1, out=tmp_path / "deep" / "a")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_one_sentence(tmp_path: Path, city: City, monkeypatch: pytest.MonkeyPatch) -> None:
+    import pyarrow.parquet as pq
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pq, "write_table", full)
+    with pytest.raises(InputError, match="no space left on device"):
+        runs.run(city, minutes=1, out=tmp_path / "a")
+    assert [path.name for path in (tmp_path / "a").rglob("*.part")] == []
+
+
+def test_other_versions_are_refused(tmp_path: Path, city: City) -> None:
+    run = runs.run(city, minutes=1, out=tmp_path / "a")
+    runfolder.write_json(run.folder / "run.json", run.info | {"schema_version": 99})
+    with pytest.raises(InputError, match="schema_version is 99, allowed is 1"):
+        runs.read(run.folder)
+    other = run.info | {"status": "running", "versions": run.info["versions"] | {"numpy": "1.0"}}
+    runfolder.write_json(run.folder / "run.json", other)
+    with pytest.raises(InputError, match=r"numpy.*1\.0, which wrote this run"):
+        runs.resume(run.folder)
+
+
+def test_compare_finds_the_difference(tmp_path: Path, city: City) -> None:
+    a = runs.run(city, minutes=10, out=tmp_path / "a")
+    b = runs.run(city, minutes=10, policy="proportional-fair", out=tmp_path / "b")
+    found = {d.name: d for d in runs.compare(a, b)}["X.ThroughputDl"]
+    assert found.b == pytest.approx(2 * found.a)  # the fake doubles every rate
+    assert found.low < found.difference < found.high
+    assert found.difference == pytest.approx(found.a)
+    same = {d.name: d for d in runs.compare(a, a)}["X.ThroughputDl"]
+    assert (same.low, same.difference, same.high) == (0, 0, 0)
+
+
+def test_batch_means_by_hand() -> None:
+    """Five batches of two with means 0..4: mean 2, s = sqrt(2.5), t(4, 97.5 %) = 2.7764."""
+    mean, low, high = runs._interval(np.array([0, 0, 1, 1, 2, 2, 3, 3, 4, 4.0]), batch_s=2)
+    half = 2.776445 * np.sqrt(2.5) / np.sqrt(5)
+    assert (mean, low, high) == pytest.approx((2.0, 2.0 - half, 2.0 + half), rel=1e-5)
+
+
+def test_runs_over_other_seconds_are_not_compared(tmp_path: Path, city: City) -> None:
+    a = runs.run(city, minutes=1, out=tmp_path / "a")
+    b = runs.run(city, minutes=2, out=tmp_path / "b")
+    with pytest.raises(InputError, match="same seconds"):
+        runs.compare(a, b)
+
+
+def test_checkpoint_gives_everything_back(tmp_path: Path, city: City) -> None:
+    world = fake_engine.build_world(city)
+    state = fake_engine.start(world, time_s=5, seed=1)
+    checkpoint.save(tmp_path / "c.npz", (state, None), {"part": 3})
+    other = fake_engine.start(world, time_s=9, seed=2)
+    (back, nothing), extra = checkpoint.load(tmp_path / "c.npz", (other, np.zeros(1)))
+    assert nothing is None
+    assert extra == {"part": 3}
+    assert back.time_s == 5
+    assert back.mobility.label == "walkers"
+    assert back.mobility.feet.home[1] == 2.5
+    for one, two in ((back.users.x_m, state.users.x_m), (back.mobility.feet.home[0], state.mobility.feet.home[0])):
+        assert one.dtype == two.dtype
+        assert np.array_equal(one, two)
+
+
+def test_a_broken_checkpoint_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "c.npz").write_bytes(b"PK\x03\x04 cut off")
+    with pytest.raises(InputError, match="not a checkpoint"):
+        checkpoint.load(tmp_path / "c.npz", None)
+    checkpoint.save(tmp_path / "e.npz", fake_engine.Mobility(1))
+    with pytest.raises(InputError, match="allowed is Feet as this version"):
+        checkpoint.load(tmp_path / "e.npz", fake_engine.Feet(np.zeros(1), (np.zeros(1), 0.0)))
+
+
+def test_a_checkpoint_refuses_what_it_cannot_bring_back(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="Generator"):
+        checkpoint.save(tmp_path / "c.npz", {"rng": np.random.default_rng(0)})
+    assert list(tmp_path.iterdir()) == []

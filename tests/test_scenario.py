@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tomllib
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Literal
+
+import pytest
+from annotated_types import Ge, Gt, Le, Lt
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mndt import scenario as scenarios
+from mndt.errors import InputError
+from mndt.scenario import PRESETS, CitySource, RunParameters, Scenario
+from mndt.scenario_fields import keys_of, phrase
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_dump_and_load_are_inverse(name: str) -> None:
+    scenario = scenarios.load(name)
+    assert scenarios.parse(scenarios.dump(scenario)) == scenario
+
+
+def test_table1_has_the_papers_counts() -> None:
+    scenario = scenarios.load("table1")
+    city = scenario.city
+    assert (city.lanes, city.areas, city.outdoor_sites, city.indoor_sites, city.size_m) == (1850, 1417, 39, 145, 2000)
+    assert scenario.users.count == 13_000
+
+
+def test_every_key_of_a_new_scenario_is_explained() -> None:
+    lines = scenarios.dump(Scenario()).splitlines()
+    for before, line in pairwise(lines):
+        if "=" in line and not line.startswith(("#", "[")):
+            assert before.startswith("#"), line
+    for table in ("city", "users", "demand", "radio", "network", "run"):
+        assert f"[{table}]" in lines
+        for name in keys_of(type(getattr(Scenario(), table))):
+            assert any(line.startswith((f"{name} =", f"# {name} =")) for line in lines), name
+
+
+@given(
+    name=st.from_regex(r"\A[a-zA-Z0-9_.-]{1,60}\Z"),
+    minutes=st.floats(0.001, 10_080),
+    seed=st.integers(0, 2**40),
+    hour=st.integers(0, 23),
+    file=st.text(st.characters(codec="utf-8"), min_size=1),
+    bbox=st.tuples(*[st.floats(-180, 180)] * 4),
+)
+def test_any_scenario_survives_the_file(
+    name: str, minutes: float, seed: int, hour: int, file: str, bbox: tuple[float, float, float, float]
+) -> None:
+    run = RunParameters(start=f"{hour:02d}:05", minutes=minutes, seed=seed)
+    scenario = Scenario(name=name, run=run, city=CitySource(source="osm", file=file, bbox=bbox))
+    back = tomllib.loads(scenarios.dump(scenario))
+    assert back == scenarios.to_dict(scenario)
+    assert Scenario.model_validate(back) == scenario
+
+
+@pytest.mark.parametrize(
+    ("assignment", "words"),
+    [
+        ("radio.resolution_m=0", "radio.resolution_m is 0, allowed is a number from 1 to 20; change it"),
+        ("radio.resolution=4", "did you mean 'resolution_m'?"),
+        ("radio.minutes=4", r"key in \[radio\] is 'minutes', .*; move it to \[run\]"),
+        ("raido.resolution_m=4", "table is 'raido', .*; did you mean 'radio'?"),
+        ("radio.scenario=UMx", "radio.scenario is 'UMx', allowed is .*; did you mean"),
+        ("radio.shadowing=3", "radio.shadowing is 3, allowed is true or false"),
+        ("radio.resolution_m=true", "radio.resolution_m is true, allowed is a number"),
+        ("radio.resolution_m=nan", "radio.resolution_m is nan, .*; give a finite number"),
+        ("users.count=-1", "users.count is -1, allowed is a whole number from 0 to"),
+        ("users.count=2.5", "users.count is 2.5, allowed is a whole number"),
+        ("run.start=25:00", "run.start is '25:00', allowed is a time HH:MM from 00:00 to 23:59"),
+        ("run.minutes=0", "run.minutes is 0, allowed is a number above 0"),
+        ("run.minutes=ten", "run.minutes is 'ten', allowed is a number above 0"),
+        ("city.bbox=[1,2,3]", r"city.bbox.3 is missing, allowed is \[west, south, east, north\]"),
+        ("city.source=osm", "city.file is missing"),
+        ("city.source=osmium", "did you mean 'osm'?"),
+        ("city.file=x.npz", "city.file is x.npz, allowed is a path where city.source is"),
+        ("city.bbox=[1,2,3,4]", 'allowed is a box where city.source is "osm"'),
+        ("schema_version=2", "schema_version is 2, allowed is 1; use the version of mndt that wrote this file"),
+        ("name=a/b", "name is 'a/b', allowed is 1 to 60 letters"),
+        ("radio=3", "radio is 3, allowed is a table"),
+        ("radio", "allowed is key=value"),
+        ("name.first=x", "allowed is a key of a table"),
+    ],
+)
+def test_one_sentence_names_key_value_range_and_fix(assignment: str, words: str) -> None:
+    with pytest.raises(InputError, match=words) as caught:
+        scenarios.set_value(Scenario(), assignment)
+    assert str(caught.value).count("\n") == 0
+    assert "allowed is" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("name = ", "here.toml: syntax is broken"),
+        ("[run\nminutes = 1", "here.toml line 1: syntax is broken"),
+        ("[run]\n\nminutes = 5 5", "here.toml line 3: syntax is broken"),
+        ("[run]\nminutes = 1\nminutes = 2", "here.toml.*: syntax is broken"),
+        ("run = 1", "here.toml: run is 1, allowed is a table"),
+    ],
+)
+def test_a_broken_file_is_named_with_its_line(text: str, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        scenarios.parse(text, where="here.toml")
+
+
+def test_set_value_keeps_the_rest() -> None:
+    before = scenarios.load("table1")
+    after = scenarios.set_value(before, "run.policy = proportional-fair")
+    assert after.run.policy == "proportional-fair"
+    assert after.model_copy(update={"run": before.run}) == before
+
+
+def test_paths_are_relative_to_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "city.npz").write_bytes(b"")
+    (tmp_path / "here" / "scenario.toml").write_text('[city]\nsource = "file"\nfile = "city.npz"\n')
+    monkeypatch.chdir(tmp_path)
+    for given_path in ("here/scenario.toml", "here"):
+        assert scenarios.load(given_path).city.file == str(tmp_path / "here" / "city.npz")
+
+
+def test_missing_files_are_named(tmp_path: Path) -> None:
+    (tmp_path / "s.toml").write_text('[city]\nsource = "file"\nfile = "nowhere.npz"\n')
+    with pytest.raises(InputError, match=r"s\.toml: city\.file is .*nowhere\.npz, allowed is an existing file"):
+        scenarios.load(tmp_path / "s.toml")
+    with pytest.raises(InputError, match="allowed is an existing TOML file"):
+        scenarios.load(tmp_path / "other.toml")
+    (tmp_path / "latin.toml").write_bytes('name = "Köln"'.encode("latin-1"))
+    with pytest.raises(InputError, match="UTF-8"):
+        scenarios.load(tmp_path / "latin.toml")
+
+
+def test_loading_a_scenario_loads_no_kernels() -> None:
+    heavy = "numba", "scipy", "pyarrow", "duckdb", "matplotlib", "pandas"
+    code = f"import mndt.scenario as s, sys; s.load('helsinki'); print([m for m in {heavy} if m in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+def test_the_json_schema_knows_every_table() -> None:
+    schema = scenarios.json_schema()
+    assert json.loads(json.dumps(schema)) == schema
+    assert set(schema["properties"]) == set(Scenario.model_fields)
+    assert schema["$defs"]["RunParameters"]["properties"]["minutes"]["maximum"] == 10_080
+
+
+@pytest.mark.parametrize(
+    ("annotation", "words"),
+    [
+        (Annotated[int, Ge(1), Le(5)], "a whole number from 1 to 5"),
+        (Annotated[float, Gt(0), Lt(1)], "a number above 0 and below 1"),
+        (Annotated[float, Le(3)], "a number at most 3"),
+        (float, "a number"),
+        (Literal["a", "b"], "a, b"),
+        (bool, "true or false"),
+        (tuple[float, float], "a list of 2 values, each a number"),
+        (str | None, "a text in quotes, or left out"),
+    ],
+)
+def test_ranges_in_words(annotation: object, words: str) -> None:
+    assert phrase(annotation) == words
