@@ -82,7 +82,7 @@ def test_green_lasts_its_share_of_every_cycle(node: int, begin: int) -> None:
     assert red == 60
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=15)
 @given(share=st.floats(0, 0.998), turns=st.lists(st.sampled_from([1, 7, -1, -7]), min_size=1, max_size=12))
 def test_skipping_is_linear_in_the_way(share: float, turns: list[int]) -> None:
     paths = Paths.from_ways(grid_town(signals=False).footways)

@@ -135,7 +135,7 @@ class RecordedTracks:
         dx, dy = self.x_m[b] - self.x_m[a], self.y_m[b] - self.y_m[a]
         present = (time_s >= self.time_s[first]) & (time_s <= self.time_s[last])
         speed = np.where(dt > 0, np.hypot(dx, dy) / np.maximum(dt, 1e-9), 0.0)
-        mode = np.where(present, self.mode[a], Mode.ABSENT).astype(np.int8)
+        mode = np.where(present, np.where(share < 1.0, self.mode[a], self.mode[b]), Mode.ABSENT).astype(np.int8)
         return _users(self.x_m[a] + share * dx, self.y_m[a] + share * dy, np.where(present, speed, 0.0), mode)
 
 
