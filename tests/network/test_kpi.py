@@ -6,7 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mndt.network.kpi import KPI_FIELDS, cell_columns, document, measure, summarise, total_row, user_columns
+from mndt.city.schema import SERVICES
+from mndt.network.kpi import (
+    KPI_FIELDS,
+    cell_columns,
+    document,
+    measure,
+    minimum_rates_bps,
+    summarise,
+    total_row,
+    user_columns,
+)
 from mndt.state import Kpis
 
 
@@ -16,15 +26,13 @@ def five_users(**changes):
         "time_s": 28800,
         "active": np.array([True, True, True, True, False]),
         "serving": np.int32([0, 0, 1, -1, 1]),
-        "connected": np.array([True, True, True, False, False]),
-        "serving_before": np.int32([0, 1, 0, 0, 0]),
-        "connected_before": np.array([True, True, False, True, False]),
+        "previous_serving": np.int32([0, 1, -1, 0, -1]),  # users 2 and 4 were idle
         "user_of_block": np.int32([[0, 0, 1, -1], [-1, 2, -1, -1]]),
         "power_w": np.float32([[0.25, 0.25, 0.5, 0], [0, 2, 0, 0]]),
         "blocks": np.int32([4, 2]),
-        "block_sinr": np.float32([[1, 3, 10, 0], [0, 100, 0, 0]]),
         "user_rate_bps": np.float32([300e3, 50e3, 700e3, 0, 0]),
-        "rsrp_w": np.float32([1e-12, 1e-13, 1e-9, 0, 1e-10]),
+        "user_sinr": np.float32([2, 10, 100, 0, 0]),
+        "user_rsrp_dbm": np.float32([-90, -100, -60, -np.inf, -70]),
         "min_rate_bps": np.float32([200e3, 100e3, 700e3, 24e3, 0]),
         "backlog_bits": np.float32([100e3, 0, 0, 500e3, 0]),
         "offered_bits": np.float32([100e3, 80e3, 600e3, 20e3, 0]),
@@ -54,7 +62,7 @@ def test_one_second_by_hand():
             "RRU.PrbAvailDl": 6,
             "RRU.PrbTotDl": 100 * 4 / 6,
             "X.SinrMedian": 10.0,  # median of 2, 10 and 100
-            "X.Handovers": 1,  # user 1; user 2 was idle before, user 3 lost its place, user 4 is idle
+            "X.Handovers": 1,  # user 1; user 2 was idle before, user 3 lost its place
         },
         rel=1e-5,
     )
@@ -75,21 +83,18 @@ def test_columns_of_cells_by_hand():
 def test_columns_of_users_by_hand():
     got = user_columns(five_users())
     assert got["X.Outage"].tolist() == [False, True, False, True, False]
-    np.testing.assert_allclose(got["X.Rsrp"], [-90, -100, -60, -np.inf, -70], atol=1e-4)
+    assert got["X.Rsrp"].tolist() == [-90, -100, -60, -np.inf, -70]
+    assert got["X.Delivered"].tolist() == [200e3, 50e3, 600e3, 0, 0]
     np.testing.assert_allclose(got["X.Sinr"], [3.0103, 10, 20, -np.inf, -np.inf], atol=1e-4)
 
 
 def test_nobody_there():
-    nothing = {
-        name: np.empty(0, kind)
-        for name, kind in {
-            "active": bool, "serving": np.int32, "connected": bool, "serving_before": np.int32,
-            "connected_before": bool, "user_rate_bps": np.float32, "rsrp_w": np.float32, "min_rate_bps": np.float32,
-            "backlog_bits": np.float32, "offered_bits": np.float32, "delivered_bits": np.float32,
-        }.items()
-    }  # fmt: skip
+    kinds = {"active": bool, "serving": np.int32, "previous_serving": np.int32} | dict.fromkeys(
+        ("user_rate_bps", "user_sinr", "user_rsrp_dbm", "min_rate_bps", "backlog_bits", "offered_bits"), np.float32
+    )
+    nothing = {name: np.empty(0, kind) for name, kind in kinds.items()} | {"delivered_bits": np.empty(0, np.float32)}
     free = {"user_of_block": np.full((2, 4), -1, np.int32), "power_w": np.zeros((2, 4), np.float32)}
-    asleep = {"blocks": np.zeros(2, np.int32), "block_sinr": np.zeros((2, 4), np.float32)}
+    asleep = {"blocks": np.zeros(2, np.int32)}
     row = total_row(five_users(**nothing, **free, **asleep))
     assert row["X.OutageRatio"] == row["X.RefusedRatio"] == row["X.UserRateP5"] == row["RRU.PrbTotDl"] == 0
     assert row["X.SatisfiedShare"] == 1
@@ -144,3 +149,7 @@ def test_every_kpi_has_a_row_and_every_row_names_real_fields():
 def test_the_docs_are_made_from_the_table():
     page = Path(__file__).parents[2] / "docs" / "kpis.md"
     assert page.read_text(encoding="utf-8") == document()
+
+
+def test_minimum_rates_are_those_of_the_services():
+    assert minimum_rates_bps(np.int8([2, -1, 0])).tolist() == [SERVICES[2].min_rate_bps, 0, SERVICES[0].min_rate_bps]

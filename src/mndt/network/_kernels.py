@@ -15,6 +15,9 @@ import numpy as np
 
 from mndt.radio._simd import FAST, F, I, log2f, mix, step_of
 
+_mix: Any = mix  # type checkers see the context argument of intrinsics, which numba fills in
+_step_of: Any = step_of
+
 NOT_IN_REACH: Final = F(-3e38)
 """Key of a cell that cannot serve: below all others, finite because fast arithmetic knows no infinity."""
 
@@ -187,7 +190,7 @@ def admit(
 @nb.njit(inline="always", **FAST)
 def _hash(key: Any, c: Any, counter: Any) -> Any:
     """32 random bits of (key, cell, counter), as an unsigned number in 64 bits."""
-    bits: Any = mix(I(mix(I(I(key) + step_of(I(c)))) + step_of(I(I(counter) + I(1)))))
+    bits = _mix(I(_mix(I(I(key) + _step_of(I(c)))) + _step_of(I(I(counter) + I(1)))))
     return np.uint64(np.uint32(bits))
 
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int32
+from jaxtyping import Bool, Float32, Int8, Int32
 
 from mndt.city.schema import SERVICES
 from mndt.state import Kpis
-from mndt.units import linear_to_db, w_to_dbm
+from mndt.units import linear_to_db
 
 Array = np.ndarray
 
@@ -250,20 +250,28 @@ KPI_FIELDS: Final[tuple[KpiField, ...]] = (
 """Every KPI of the twin, in the order in which tables show them."""
 
 
+def minimum_rates_bps(service: Int8[Array, "users"]) -> Float32[Array, "users"]:
+    """The minimum rate of each user's service (row of `schema.SERVICES`); 0 for idle users (-1).
+
+    >>> minimum_rates_bps(np.int8([0, -1])).tolist()
+    [24400.0, 0.0]
+    """
+    rates: Array = np.array([s.min_rate_bps for s in SERVICES] + [0.0], np.float32)[service]  # -1 is the last row
+    return rates
+
+
 def measure(
     *,
     time_s: int,
-    active: Bool[Array, "users"],
     serving: Int32[Array, "users"],
-    connected: Bool[Array, "users"],
-    serving_before: Int32[Array, "users"],
-    connected_before: Bool[Array, "users"],
+    previous_serving: Int32[Array, "users"],
+    active: Bool[Array, "users"],
     user_of_block: Int32[Array, "cells blocks"],
     power_w: Float32[Array, "cells blocks"],
     blocks: Int32[Array, "cells"],
-    block_sinr: Float32[Array, "cells blocks"],
     user_rate_bps: Float32[Array, "users"],
-    rsrp_w: Float32[Array, "users"],
+    user_sinr: Float32[Array, "users"],
+    user_rsrp_dbm: Float32[Array, "users"],
     min_rate_bps: Float32[Array, "users"],
     backlog_bits: Float32[Array, "users"],
     offered_bits: Float32[Array, "users"],
@@ -273,26 +281,27 @@ def measure(
 
     Args:
         time_s: seconds since midnight.
-        active: users with bits to receive in this second.
         serving: serving cell, -1 = none; idle users may camp on a cell.
-        connected: active users that a cell admitted: all of them have a serving cell.
-        serving_before, connected_before: the same of the last second.
+        previous_serving: cell in which the user held a place in the last second, -1 for none and
+            for users that were idle: the array that `association.associate` takes.
+        active: users with bits to receive in this second.
         user_of_block: user of every block, -1 = free.
         power_w: power of every block.
         blocks: blocks each cell may use, 0 for cells asleep or off.
-        block_sinr: linear SINR on every used block.
         user_rate_bps: sum of the Shannon rates of the user's blocks.
-        rsrp_w: power received on one block from the serving cell, 0 without one.
-        min_rate_bps: minimum rate of the user's service.
+        user_sinr: linear, mean over the user's blocks, 0 without one.
+        user_rsrp_dbm: from the serving cell, -inf without one.
+        min_rate_bps: minimum of the user's service (`minimum_rates_bps`).
         backlog_bits: waiting from earlier seconds, before the new arrivals.
         offered_bits: newly arrived.
         delivered_bits: taken from the buffers in this second.
     """
-    n_users, n_cells = len(active), len(blocks)
+    n_cells = len(blocks)
+    connected = active & (serving >= 0)
     below = connected & (user_rate_bps < min_rate_bps)
     outage = below | (active & ~connected)
     waiting, delivered = _sum(backlog_bits) + _sum(offered_bits), _sum(delivered_bits)
-    handed_over = connected & connected_before & (serving != serving_before)
+    handed_over = connected & (previous_serving >= 0) & (previous_serving != serving)
 
     def per_cell(members: Bool[Array, "users"], values: Array | None = None) -> Array:
         weights = None if values is None else values[members].astype(np.float64)
@@ -312,8 +321,8 @@ def measure(
         user_delivered_bits=delivered_bits,
         user_offered_bits=offered_bits,
         user_backlog_bits=backlog_bits,
-        user_sinr=_mean_over_blocks(block_sinr, user_of_block, n_users),
-        user_rsrp_dbm=w_to_dbm(rsrp_w).astype(np.float32),
+        user_sinr=user_sinr,
+        user_rsrp_dbm=user_rsrp_dbm,
         user_active=active,
         user_outage=outage,
         throughput_bps=delivered,
@@ -321,17 +330,6 @@ def measure(
         outage_ratio=float(_share(np.count_nonzero(outage), np.count_nonzero(active), 0.0)),
         handovers=int(np.count_nonzero(handed_over)),
     )
-
-
-def _mean_over_blocks(
-    values: Float32[Array, "cells blocks"], user_of_block: Int32[Array, "cells blocks"], n_users: int
-) -> Float32[Array, "users"]:
-    """Mean of a block quantity over each user's blocks, 0 without one."""
-    used = user_of_block >= 0
-    holder = user_of_block[used]
-    total = np.bincount(holder, weights=values[used], minlength=n_users)
-    mean: Array = total / np.maximum(np.bincount(holder, minlength=n_users), 1)
-    return mean.astype(np.float32)
 
 
 def total_row(kpis: Kpis) -> dict[str, float]:
