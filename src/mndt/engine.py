@@ -7,10 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, ClassVar
 
 import numpy as np
-from annotated_types import Ge, Le
 from jaxtyping import Bool, Float32, Int8, Int32
 
 from mndt.city.model import City
@@ -18,12 +16,12 @@ from mndt.city.schema import SERVICES
 from mndt.errors import InputError
 from mndt.network import kpi
 from mndt.network.association import associate
+from mndt.network.parameters import NetworkParameters
 from mndt.network.power import assign_power
 from mndt.network.scheduling import CHANNEL_BLIND, USERS_PER_BLOCK, assign_blocks
 from mndt.radio.channel import Channel, Links
 from mndt.radio.maps import RadioParameters
 from mndt.state import (
-    FUNDAMENTALS,
     Action,
     Allocation,
     CellSettings,
@@ -36,26 +34,21 @@ from mndt.state import (
     Users,
 )
 from mndt.streams import Streams
-from mndt.users.demand import DemandParameters, DemandSource, SessionDemand
+from mndt.units import w_to_dbm
+from mndt.users.demand import DemandParameters, DemandSource, OwnDemand
 from mndt.users.mobility import MobilitySource, OwnMobility, UserParameters
+from mndt.users.schedule import make_population
 
 Array = np.ndarray
+
+OWN_ASSOCIATION, OWN_BLOCKS, OWN_POWER = "nearest", "random", "fair"
+"""The network's fundamentals, as in the paper: nearest station, random sub-carriers, fair power."""
 
 STEP_S = 1
 """Length of a step; a rate times this is a number of bits."""
 
-SERVICE_RATE_BPS = np.array([service.rate_bps for service in SERVICES], dtype=np.float32)
-SERVICE_MIN_RATE_BPS = np.array([service.min_rate_bps for service in SERVICES], dtype=np.float32)
-
-
-@dataclass(frozen=True)
-class NetworkParameters:
-    """What the radio access network's own functions are set to."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-
-    patience_s: Annotated[float, Ge(1), Le(3600)] = 10.0  # s of a service's mean rate; more backlog is given up
-    rate_memory_s: Annotated[float, Ge(1), Le(3600)] = 10.0  # s, window of the past rate for proportional fairness
+SERVICE_RATE_BPS = np.array([*(service.rate_bps for service in SERVICES), 0.0], dtype=np.float32)
+"""By row of the table of services; row -1, idle, is the last one and asks for nothing."""
 
 
 @dataclass(frozen=True)
@@ -97,12 +90,19 @@ def build_world(
     if len(city.cells) == 0:
         raise InputError("cells", 0, allowed="at least 1", fix="give an inventory or let sites be placed")
     streams = Streams(seed)
+    users, demand = users or UserParameters(), demand or DemandParameters()
     channel = Channel.build(
         city, radio or RadioParameters(), as_built(city), seed=seed, cache_dir=cache_dir, n_jobs=n_jobs
     )
-    mobility = OwnMobility.build(city, users or UserParameters(), streams)
-    sessions = SessionDemand.build(mobility.population, demand or DemandParameters(), streams)
-    return World(city, channel, mobility, sessions, network or NetworkParameters(), seed)
+    population = make_population(city, users.n_users(city.frame.area_km2), users, streams)
+    return World(
+        city=city,
+        channel=channel,
+        mobility=OwnMobility(city, population, users, streams),
+        demand=OwnDemand(population.cluster, demand),
+        network=network or NetworkParameters(),
+        seed=seed,
+    )
 
 
 def as_built(city: City) -> CellSettings:
@@ -118,9 +118,9 @@ def as_built(city: City) -> CellSettings:
     )
 
 
-def start(world: World, *, time_s: int = 8 * 3600, streams: Streams | None = None) -> NetworkState:
+def start(world: World, *, time_s: int = 8 * 3600, seed: int | None = None) -> NetworkState:
     """The state before the first second: people at their places or under way, nobody connected."""
-    streams = streams or Streams(world.seed)
+    streams = Streams(world.seed if seed is None else seed)
     mobility, users = world.mobility.start(time_s, streams)
     n_users, cells = len(users), world.city.cells
     shape = (len(cells), int(cells.blocks.max(initial=0)))
@@ -171,24 +171,21 @@ def serve(
     serving = _connect(world, state, action, users, links, waiting_bits > 0)
     user_of_block = _give_blocks(world, state, action, links, serving, waiting_bits, streams)
     power_w = _give_power(action, links, user_of_block)
-    sinr, block_rate_bps = links.transmit(user_of_block, power_w)
+    block_sinr, block_rate_bps = links.transmit(user_of_block, power_w)
     rate_bps = _of_users(block_rate_bps, user_of_block, len(users))
     delivered_bits = np.minimum(waiting_bits, rate_bps * STEP_S)
-    connected = (waiting_bits > 0) & (serving >= 0)
     kpis = kpi.measure(
         time_s=state.time_s,
-        active=waiting_bits > 0,
         serving=serving,
-        connected=connected,
-        serving_before=state.serving,
-        connected_before=state.connected,
+        previous_serving=_held(state),
+        active=waiting_bits > 0,
         user_of_block=user_of_block,
         power_w=power_w,
         blocks=links.blocks,
-        block_sinr=sinr,
         user_rate_bps=rate_bps,
-        rsrp_w=links.rsrp_w(serving),
-        min_rate_bps=np.where(service >= 0, SERVICE_MIN_RATE_BPS[service], 0.0).astype(np.float32),
+        user_sinr=_of_users(block_sinr, user_of_block, len(users), mean=True),
+        user_rsrp_dbm=w_to_dbm(links.rsrp_w(serving)).astype(np.float32),
+        min_rate_bps=kpi.minimum_rates_bps(service),
         backlog_bits=backlog_bits,
         offered_bits=demand.bits,
         delivered_bits=delivered_bits,
@@ -201,7 +198,7 @@ def serve(
         buffer_bits=waiting_bits - delivered_bits,
         mean_rate_bps=((1.0 - weight) * state.mean_rate_bps + weight * delivered_bits / STEP_S).astype(np.float32),
         serving=serving,
-        connected=connected,
+        connected=(waiting_bits > 0) & (serving >= 0),
         settings=settings,
         allocation=Allocation(user_of_block, power_w),
         episode=Episode(
@@ -230,10 +227,10 @@ def _connect(
     world: World, state: NetworkState, action: Action, users: Users, links: Links, active: Bool[Array, "users"]
 ) -> Int32[Array, "users"]:
     """Serving cell of every user: as decided, or by one of the network's rules."""
-    choice = FUNDAMENTALS.association if action.association is None else action.association
+    choice = OWN_ASSOCIATION if action.association is None else action.association
     if not isinstance(choice, str):
         return choice
-    blocks = FUNDAMENTALS.blocks if action.blocks is None else action.blocks
+    blocks = OWN_BLOCKS if action.blocks is None else action.blocks
     return associate(
         choice,
         gain=links.gain,
@@ -243,7 +240,7 @@ def _connect(
         active=active,
         site_of_cell=world.city.cells.site,
         distance_m=world.channel.distance_m(users) if choice == "nearest" else None,
-        serving=np.where(state.connected, state.serving, -1).astype(np.int32),
+        serving=_held(state),
         users_per_block=USERS_PER_BLOCK[blocks] if isinstance(blocks, str) else 1,
     )
 
@@ -253,7 +250,7 @@ def _give_blocks(
     serving: Int32[Array, "users"], waiting_bits: Float32[Array, "users"], streams: Streams,
 ) -> Int32[Array, "cells blocks"]:  # fmt: skip
     """User of every block: as decided, or by one of the network's schedulers."""
-    choice = FUNDAMENTALS.blocks if action.blocks is None else action.blocks
+    choice = OWN_BLOCKS if action.blocks is None else action.blocks
     if not isinstance(choice, str):
         return choice
     blind, active = choice in CHANNEL_BLIND, waiting_bits > 0
@@ -278,15 +275,24 @@ def _give_power(
     action: Action, links: Links, user_of_block: Int32[Array, "cells blocks"]
 ) -> Float32[Array, "cells blocks"]:
     """Power on every block: as decided, or by one of the network's rules."""
-    choice = FUNDAMENTALS.power if action.power is None else action.power
+    choice = OWN_POWER if action.power is None else action.power
     if not isinstance(choice, str):
         return choice
     return assign_power(choice, user_of_block=user_of_block, budget_w=links.budget_w, blocks=links.blocks)
 
 
+def _held(state: NetworkState) -> Int32[Array, "users"]:
+    """The cell in which a user held a place in the last second; -1 for none: camping is not a place."""
+    return np.where(state.connected, state.serving, -1).astype(np.int32)
+
+
 def _of_users(
-    of_blocks: Float32[Array, "cells blocks"], user_of_block: Int32[Array, "cells blocks"], n_users: int
-) -> Float32[Array, "users"]:
-    """Sum of a block quantity over each user's blocks."""
+    of_blocks: Float32[Array, "cells blocks"], user_of_block: Int32[Array, "cells blocks"], n_users: int,
+    *, mean: bool = False,
+) -> Float32[Array, "users"]:  # fmt: skip
+    """Sum (or mean) of a block quantity over each user's blocks; 0 without one."""
     used = user_of_block >= 0
-    return np.bincount(user_of_block[used], weights=of_blocks[used], minlength=n_users).astype(np.float32)
+    holder = user_of_block[used]
+    total = np.bincount(holder, weights=of_blocks[used], minlength=n_users)
+    count = np.maximum(np.bincount(holder, minlength=n_users), 1) if mean else 1
+    return np.asarray(total / count, dtype=np.float32)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int8, Int32
@@ -85,10 +85,6 @@ class Action:
     association: str | Int32[Array, "users"] | None = None  # serving cell of each user, -1 = none
     blocks: str | Int32[Array, "cells blocks"] | None = None  # as Allocation.user_of_block
     power: str | Float32[Array, "cells blocks"] | None = None  # as Allocation.power_w
-
-
-FUNDAMENTALS: Final = Action(association="nearest", blocks="random", power="fair")
-"""The paper's network without an optimiser: nearest station, random sub-carriers, fair power."""
 
 
 @dataclass(frozen=True)

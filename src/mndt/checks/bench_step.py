@@ -18,14 +18,14 @@ from typing import Any
 
 import numpy as np
 
-from mndt.checks.output import Result
+from mndt.checks.output import Findings, Peer
 
 CRRM_INSTALL = "pip install 'mndt[peers]'"
 
 
 def run(
     *, users: int = 13_000, cells: int = 184, threads: int = 1, seconds: float = 4.0, quick: bool = False
-) -> Result:
+) -> Findings:
     """Time the three clocks and, where it is installed, CRRM.
 
     Args:
@@ -41,18 +41,21 @@ def run(
         users, cells, seconds = max(users // 10, 1), max(cells // 10, 1), 0.5
     for name in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = str(threads)
+    began = time.perf_counter()
     peer = _crrm(users, cells, seconds)
     clocks = _clocks(users, cells)
     figures = {f"{name}_steps_per_s": _rate(clock, seconds) for name, clock in clocks.items()}
     figures["times_real_time"] = figures["twin_steps_per_s"]
     figures["peak_mb"] = _peak_mb()
     if peer is not None:
-        crrm = peer["figures"]["steps_per_s"]
+        crrm = float(peer.figures["steps_per_s"] or 0.0)
         figures["ratio_radio_to_crrm"] = figures["radio_steps_per_s"] / crrm
         figures["ratio_formula_to_crrm"] = figures["formula_steps_per_s"] / crrm
-    peers = [peer] if peer is not None else []
-    note = "" if peer is not None else f"CRRM is not installed, so there is no ratio: {CRRM_INSTALL}"
-    return Result(name="step", figures=figures, peers=peers, seeds=[0], note=note)
+    notes = ["CRRM does less per step: no blocks, fading, buffers or maps (docs/benchmarks.md)"]
+    if peer is None:
+        notes = [f"CRRM is not installed, so there is no ratio: {CRRM_INSTALL}"]
+    peers = () if peer is None else (peer,)
+    return Findings("step", figures, seeds=(0,), peers=peers, notes=notes, seconds=time.perf_counter() - began)
 
 
 def _rate(clock: Callable[[], None], seconds: float) -> float:
@@ -72,6 +75,7 @@ def _clocks(n_users: int, n_cells: int) -> dict[str, Callable[[], None]]:
     from mndt import engine
     from mndt.city.synthetic import synthetic_city
     from mndt.radio import _kernels
+    from mndt.state import Action, Demand
     from mndt.streams import Streams
     from mndt.users.mobility import UserParameters
 
@@ -108,8 +112,8 @@ def _clocks(n_users: int, n_cells: int) -> dict[str, Callable[[], None]]:
 
     def ran() -> None:
         before = memory["state"]
-        demand = engine.Demand(before.service, np.full(n_users, 1e6, np.float32))
-        engine.serve(world, before, moved(), demand, engine.Action(), streams)
+        demand = Demand(before.service, np.full(n_users, 1e6, np.float32))
+        engine.serve(world, before, moved(), demand, Action(), streams)
 
     def twin() -> None:
         memory["state"], _ = engine.step(world, memory["state"], None, streams)
@@ -124,7 +128,7 @@ def _peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / scale
 
 
-def _crrm(n_users: int, n_cells: int, seconds: float) -> dict[str, Any] | None:
+def _crrm(n_users: int, n_cells: int, seconds: float) -> Peer | None:
     """CRRM's figure from its own process, or None where it is not installed."""
     import json
     from importlib.util import find_spec
@@ -134,4 +138,4 @@ def _crrm(n_users: int, n_cells: int, seconds: float) -> dict[str, Any] | None:
     command = [sys.executable, "-W", "ignore", "-m", "mndt.checks.peer_crrm", str(n_users), str(n_cells), str(seconds)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     figures = json.loads(done.stdout.strip().splitlines()[-1])
-    return {"name": "CRRM", "version": figures.pop("version"), "figures": figures}
+    return Peer("CRRM", figures.pop("version"), figures)
