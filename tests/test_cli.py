@@ -188,3 +188,12 @@ def test_json_is_the_last_line_and_flat() -> None:
     assert content["peers"][0]["figures"] == {"rate": 2.0}
     assert content["machine"]["cores"] >= 1
     assert result.text().splitlines()[-1] == "no peer"
+
+
+def test_help_names_every_policy_and_preset() -> None:
+    from mndt.optimise.policy import POLICIES
+    from mndt.scenario import PRESETS
+
+    text = call("run", "--help").stdout
+    for name in (*POLICIES, *PRESETS):
+        assert name in text
