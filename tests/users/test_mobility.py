@@ -113,6 +113,13 @@ def test_nobody_jumps() -> None:
         assert moved.max() < 30.0  # a car at 50 km/h that changes to another lane around a corner
 
 
+def test_nobody_jumps_from_a_full_road_at_the_start() -> None:
+    source = own(2, count=3000, passer_share=1.0, walk_m=0.0, bicycle_m=300.0)
+    (memory, a), (_, b) = run(source, 1, 2)
+    assert len(memory.vehicles.queue) > 10  # not all find a place where the plan has them
+    assert np.hypot(b.x_m - a.x_m, b.y_m - a.y_m).max() < 30.0
+
+
 def test_same_streams_same_bytes_and_another_seed_another_day() -> None:
     one, two, other = (run(own(s, count=150, passer_share=0.4), 60, s)[-1] for s in (5, 5, 6))
     for a, b in zip(arrays(one[0]), arrays(two[0]), strict=True):

@@ -267,7 +267,14 @@ class OwnMobility:
         if len(drivers):
             ways = self._road_routes(plan.from_area[memory.trip[drivers]], plan.to_area[memory.trip[drivers]])
             memory = replace(memory, vehicles=place(self.lanes, memory.vehicles, drivers, ways, share[drivers]))
-        return self._where_vehicles_are(memory)
+        return self._where_vehicles_are(self._at_their_edges(memory))
+
+    def _at_their_edges(self, memory: OwnMemory) -> OwnMemory:
+        """Those who wait to drive off stand where their first edge begins."""
+        vehicles, roads = memory.vehicles, self.city.roads
+        node = roads.edge_from[vehicles.route_edge[vehicles.cursor[vehicles.queue]]]
+        users = _changed(memory.users, vehicles.queue, x_m=roads.node_x_m[node], y_m=roads.node_y_m[node])
+        return replace(memory, users=users)
 
     def _where_vehicles_are(self, memory: OwnMemory) -> OwnMemory:
         """Positions of those on the road; who waits for a place on it stands at the kerb."""

@@ -185,7 +185,7 @@ def _chain_steps(
     place = np.full((n, longest), -1, np.int32)
     leave = np.full((n, longest), np.nan)
     anchor = {letter: gravity.draw(home, letter, rng) for letter in "WS"}
-    known = np.stack([gravity.draw(home, "O", rng) for _ in range(KNOWN_PLACES)], axis=1)
+    known = gravity.draw(np.repeat(home, KNOWN_PLACES), "O", rng).reshape(n, KNOWN_PLACES)
     goes_out = commuter & (rng.random(n) < 0.5)
     for row, letters in [*enumerate(c for c, _ in CHAINS), (-1, "WOW")]:
         rows = np.flatnonzero(goes_out if row < 0 else chain == row)
