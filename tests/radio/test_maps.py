@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from dataclasses import fields, replace
 
 import numpy as np
@@ -276,3 +278,11 @@ def test_parameters_in_a_scenario_file():
         with pytest.raises(ValidationError):
             adapter.validate_python(wrong)
     assert {field.name for field in fields(RadioParameters)} >= {"los_fading", "nlos_fading", "noise_figure_db"}
+
+
+def test_parameters_and_maps_are_cheap_to_import():
+    program = (
+        "import sys, mndt.radio.maps; print([m for m in ('numba', 'scipy', 'joblib', 'rich') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
