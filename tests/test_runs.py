@@ -137,6 +137,7 @@ def test_a_part_without_its_checkpoint_is_written_anew(tmp_path: Path, city: Cit
     runs.run(city, minutes=3, out=tmp_path / "b")
     for path in (tmp_path / "b").rglob("part-0002.parquet"):
         path.write_bytes(b"left over")
+        (path.parent / ".part-0002.parquet.x1y2.part").write_bytes(b"half")
     info = json.loads((tmp_path / "b" / "run.json").read_text())
     info["status"] = "running"
     del info["summary"]

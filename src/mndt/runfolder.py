@@ -235,7 +235,10 @@ def write_part(folder: Path, table: str, number: int, columns: Columns) -> None:
 
 
 def drop_parts(folder: Path, first: int) -> None:
-    """Remove parts from number `first` on: written after the last checkpoint, they will be written anew."""
+    """Remove what a kill left over: parts from number `first` on, which are newer than the checkpoint
+    and will be written anew, and files that were still being written."""
+    for left_over in folder.rglob(".*.part"):
+        left_over.unlink()
     for table in TABLES:
         for path in (folder / table).glob("part-*.parquet"):
             if int(path.stem.removeprefix("part-")) >= first:
