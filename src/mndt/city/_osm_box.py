@@ -156,12 +156,11 @@ class Ground:
     """A box, its frame, and the way from degrees to metres.
 
     Meridians and parallels are slightly turned and bent in UTM. The frame is the upright rectangle
-    around the box, hence its narrow wedges beyond the box stay empty; `area_km2` is the box itself.
+    around the box, hence its narrow wedges beyond the box stay empty; `frame.area_km2` is the box itself.
     """
 
     box: Box
     frame: Frame
-    area_km2: float
 
     @cached_property
     def _transform(self) -> Any:
@@ -189,7 +188,6 @@ def ground_of(box: Box) -> Ground:
     x, y = _transformer(epsg)(lon, lat)
     west, south = math.floor(x.min()), math.floor(y.min())
     width, depth = math.ceil(x.max()) - west, math.ceil(y.max()) - south
-    frame = Frame(epsg, float(west), float(south), float(width), float(depth))
     x, y = x - west, y - south  # near zero, lest large products cancel
     area_m2 = 0.5 * abs(float(np.sum(x * np.roll(y, -1) - np.roll(x, -1) * y)))
-    return Ground(box, frame, area_m2 / 1e6)
+    return Ground(box, Frame(epsg, float(west), float(south), float(width), float(depth), area_m2 / 1e6))

@@ -30,10 +30,12 @@ class Frame:
     origin_northing_m: float
     width_m: float  # x runs over [0, width_m]
     depth_m: float  # y runs over [0, depth_m]
+    covered_km2: float | None = None  # ground inside the box that was asked for; None = all of the rectangle
 
     @property
     def area_km2(self) -> float:
-        return self.width_m * self.depth_m / 1e6
+        """Ground that is mapped: what densities of users and stations refer to."""
+        return self.width_m * self.depth_m / 1e6 if self.covered_km2 is None else self.covered_km2
 
 
 @dataclass(frozen=True)

@@ -76,8 +76,8 @@ def read_osm(
             ground.frame,
             houses.buildings,
             roads,
-            n_outdoor=max(1, round(OUTDOOR_SITES_PER_KM2 * ground.area_km2)),
-            n_indoor=min(round(INDOOR_SITES_PER_KM2 * ground.area_km2), len(houses.buildings)),
+            n_outdoor=max(1, round(OUTDOOR_SITES_PER_KM2 * ground.frame.area_km2)),
+            n_indoor=min(round(INDOOR_SITES_PER_KM2 * ground.frame.area_km2), len(houses.buildings)),
             rng=Streams(seed).generator("sites"),
         )
     title = name or path.name.removesuffix(".pbf").removesuffix(".osm")

@@ -307,13 +307,14 @@ def _distance(xy: Float64[Array, "n 2"], point: Float64[Array, "2"]) -> Float64[
 
 def _nearest(xy: Float64[Array, "n 2"]) -> tuple[Float64[Array, "n"], Int[Array, "n"]]:
     """Distance to and row of each point's nearest neighbour."""
-    from scipy.spatial import cKDTree
-
-    distance, row = cKDTree(xy).query(xy, k=2)
-    own = row[:, 0] == np.arange(len(xy))  # two points in one place may come in either order
-    pick = np.where(own, 1, 0)
-    rows = np.arange(len(xy))
-    return distance[rows, pick], row[rows, pick]
+    n = len(xy)
+    distance, row = np.empty(n), np.empty(n, dtype=np.int64)
+    for point in range(n):
+        gaps = _distance(xy, xy[point])
+        gaps[point] = np.inf
+        row[point] = int(np.argmin(gaps))
+        distance[point] = gaps[row[point]]
+    return distance, row
 
 
 def _moved(

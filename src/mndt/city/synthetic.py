@@ -111,15 +111,13 @@ def _check_placed(wanted: int, placed: int, field: str) -> None:
 
 def _areas(land: Land, foot_node: Int[Array, "areas"], roads: Ways) -> Areas:
     """Buildings first, in their order, then the parks."""
-    from scipy.spatial import cKDTree
-
     shapes = np.concatenate((land.footprint, land.park))
     n_buildings, n_parks = len(land.footprint), len(land.park)
     outline = [shapely.get_coordinates(shapely.get_exterior_ring(shape))[:-1] for shape in shapes]
     points = np.vstack(outline)
     middle = shapely.point_on_surface(shapes)
     x_m, y_m = shapely.get_x(middle), shapely.get_y(middle)
-    _, road_node = cKDTree(np.column_stack((roads.node_x_m, roads.node_y_m))).query(np.column_stack((x_m, y_m)))
+    road_node = shapely.STRtree(shapely.points(roads.node_x_m, roads.node_y_m)).nearest(middle)
     return Areas(
         use=np.append(area_use(land.use), np.full(n_parks, AREA_USES.index("park"), dtype=np.int32)),
         building=np.append(np.arange(n_buildings), np.full(n_parks, -1)).astype(np.int32),
