@@ -1,0 +1,167 @@
+"""The maps of the page: bare layers as pictures, cells on top as shapes that answer to the mouse."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from mndt.report.view import RunView, View
+
+if TYPE_CHECKING:
+    from mndt.city.model import City
+    from mndt.report.coverage import Coverage
+
+Array = np.ndarray
+
+THRESHOLDS_DBM: Final = (-80.0, -90.0, -100.0, -110.0)
+"""Levels over which the covered share of the area is told."""
+
+TALL: Final = 1.15
+"""A city this much taller than wide has its legend beside the map, any other below it."""
+
+
+def city_values(view: View) -> dict[str, Any]:
+    """What the map of the city and its users needs."""
+    from mndt.pictures import maps, to_png_base64
+    from mndt.pictures.style import CELL_COLOURS
+
+    city = view.city
+    base = maps.layer_picture(city.frame, maps.ground(city), maps.furniture(city.attribution))
+    heights = [0, 10, 20, 30, int(maps.TALL_M)]
+    return {
+        "frame": _frame(view),
+        "base": to_png_base64(base),
+        "users": [_users(view, run) for run in view.runs],
+        "palette": list(CELL_COLOURS),
+        "park": maps.PARK,
+        "has_parks": bool(maps.parks(city)),
+        "heights": [(h, maps.height_colour(h)) for h in heights],
+        "known_heights": int(city.buildings.height_known.sum()),
+        "buildings": len(city.buildings),
+        "hover": _hover(view),
+    }
+
+
+def _users(view: View, run: RunView) -> dict[str, Any]:
+    from mndt.pictures import maps, to_png_base64
+    from mndt.pictures.curves import clock
+
+    city, now = view.city, run.snapshot
+    here = now["mode"] >= 0
+    active = np.asarray(now["X.Active"], bool)[here]
+    serving = np.where(active & ~np.asarray(now["connected"], bool)[here], -1, now["serving"][here])
+    serving = np.where(~active & (serving < 0), -2, serving)  # idle and camping nowhere: nobody's loss
+    drawn = serving != -2
+    fig = maps.layer_picture(
+        city.frame,
+        maps.users_layer(city, now["x_m"][here][drawn], now["y_m"][here][drawn], serving[drawn], active[drawn]),
+    )
+    return {
+        "name": run.name,
+        "picture": to_png_base64(fig, transparent=True),
+        "time": clock(int(now["time_s"][0]) + 1),
+        "present": int(here.sum()),
+        "active": int(active.sum()),
+        "lost": int((serving == -1).sum()),
+    }
+
+
+def coverage_values(view: View, coverage: Coverage) -> dict[str, Any]:
+    """What the map of coverage needs."""
+    from mndt.pictures import maps, to_png_base64
+    from mndt.pictures.words import digits
+
+    city, cell_m = view.city, coverage.cell_m
+    lines = maps.outlines(city, "#00000073")
+    notice = maps.furniture(city.attribution)
+    power = maps.layer_picture(city.frame, maps.rsrp_layer(coverage.rsrp_dbm, cell_m), lines, notice)
+    server = maps.layer_picture(city.frame, maps.server_layer(city, coverage.best_cell, cell_m), lines, notice)
+    places = (("whole area", None), ("outdoors", ~coverage.indoor), ("in buildings", coverage.indoor))
+    shares = [
+        (level, [100 * coverage.share_above(level, where) for _, where in places]) for level in THRESHOLDS_DBM
+    ]
+    block_hz = np.unique(city.cells.block_hz)
+    return {
+        "frame": _frame(view),
+        "power": to_png_base64(power),
+        "server": to_png_base64(server),
+        "stops": maps.rsrp_stops(*maps.rsrp_range_dbm(coverage.rsrp_dbm)),
+        "places": [name for name, _ in places],
+        "shares": shares,
+        "median": digits(_median(coverage.rsrp_dbm)),
+        "median_outdoors": digits(_median(coverage.rsrp_dbm[~coverage.indoor])),
+        "median_indoors": digits(_median(coverage.rsrp_dbm[coverage.indoor])),
+        "block_khz": " or ".join(f"{hz / 1e3:g}" for hz in block_hz),
+        "element_db": f"{10 * np.log10(block_hz[0] / 15e3):.1f}",
+        "cell_m": f"{cell_m:g}",
+    }
+
+
+def _median(values: Array) -> float:
+    return float(np.median(values)) if values.size else float("nan")
+
+
+def _frame(view: View) -> dict[str, Any]:
+    city = view.city
+    width, depth = city.frame.width_m, city.frame.depth_m
+    return {
+        "city": city.name,
+        "width": round(width, 1),
+        "depth": round(depth, 1),
+        "tall": depth > TALL * width,
+        "shapes": _shapes(city),
+        "stroke": round(0.0012 * float(np.sqrt(width * depth)), 2),
+        "names": view.names,
+    }
+
+
+def _shapes(city: City) -> list[dict[str, Any]]:
+    """Every cell's symbol as an SVG path in metres, y downwards."""
+    from mndt.pictures import maps
+
+    drawn = zip(maps.cell_outlines(city), maps.cell_colours(city), city.cells.name, strict=True)
+    return [
+        {"path": _path(xy, city.frame.depth_m), "colour": colour, "label": f"{name}, {kind(city, row)}"}
+        for row, (xy, colour, name) in enumerate(drawn)
+    ]
+
+
+def _path(xy: Array, depth_m: float) -> str:
+    return "M" + "L".join(f"{x:.1f} {depth_m - y:.1f}" for x, y in xy) + "Z"
+
+
+def kind(city: City, cell: int) -> str:
+    """A cell in three words.
+
+    Args:
+        city: where.
+        cell: row of its cells.
+    """
+    if city.sites.indoor[city.cells.site[cell]]:
+        return "indoor"
+    if city.cells.pattern[cell] == "omni":
+        return "outdoor, omnidirectional"
+    return f"outdoor, {city.cells.azimuth_deg[cell]:.0f}°"
+
+
+def _hover(view: View) -> str:
+    """Figures of every cell for the small window at the mouse, as JSON that may stand in a script element."""
+    city = view.city
+    cells = [
+        {
+            "name": city.cells.name[row],
+            "site": city.sites.name[city.cells.site[row]],
+            "kind": kind(city, row),
+            "runs": [
+                [round(float(run.per_cell[key][row]) * scale, 2) for key, scale in _HOVER_COLUMNS] for run in view.runs
+            ],
+        }
+        for row in range(len(city.cells))
+    ]
+    text = json.dumps({"runs": view.names, "cells": cells}, ensure_ascii=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c")
+
+
+_HOVER_COLUMNS: Final = (("block_use", 1.0), ("connected", 1.0), ("rate_bps", 1e-6), ("below_share", 1.0))

@@ -1,0 +1,222 @@
+"""Figures of the report: headline, differences, the table of KPIs, the city beside Table I."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final
+
+from mndt.network.kpi import KPI_FIELDS, KpiField
+from mndt.report.view import RunView, View
+
+
+def of(run: RunView, column: str) -> str:
+    """A total of a run with its unit.
+
+    Args:
+        run: whose.
+        column: which KPI.
+    """
+    from mndt.pictures.words import digits, shown
+
+    look = shown(column)
+    return f"{digits(run.summary[column] * look.scale)} {look.unit}".strip()
+
+
+def verdict(difference: float, better: int) -> str:
+    """Whether a difference is for the better; nothing where neither way is, or where there is none.
+
+    >>> verdict(-0.5, better=-1), verdict(0.0, better=1), verdict(2.0, better=0)
+    ('better', '', '')
+    """
+    if better == 0 or difference == 0 or not math.isfinite(difference):
+        return ""
+    return "better" if difference * better > 0 else "worse"
+
+
+def difference_text(before: float, after: float, unit: str) -> str:
+    """A difference on paper: percentage points between shares, else the value and how many per cent.
+
+    >>> difference_text(40.0, 42.5, "%"), difference_text(200.0, 250.0, "Mbit/s")
+    ('+2.50 points', '+50.0 Mbit/s (+25 %)')
+    """
+    from mndt.pictures.words import signed
+
+    if not (math.isfinite(before) and math.isfinite(after)):
+        return "–"
+    if unit == "%":
+        return f"{signed(after - before)} points"
+    text = f"{signed(after - before)} {unit}".strip()
+    if not before or unit == "dB":
+        return text
+    return f"{text} ({percent(before, after)})"
+
+
+def percent(before: float, after: float) -> str:
+    """A relative change; beyond a tripling as a factor.
+
+    >>> percent(2.0, 1.0), percent(1.0, 8.0)
+    ('−50 %', '8.0 times')
+    """
+    change = 100 * (after / before - 1)
+    if abs(change) >= 200 and after > 0:
+        return f"{after / before:.1f} times"
+    sign = "+" if change >= 0 else "−"
+    return f"{sign}{abs(change):.1f} %" if abs(change) < 9.95 and round(abs(change), 1) else f"{sign}{abs(change):.0f} %"
+
+
+def tile(view: View, column: str) -> dict[str, Any]:
+    """One headline figure: a value per run, and how the others differ from the first."""
+    from mndt.pictures.words import digits, shown
+
+    look = shown(column)
+    values = [run.summary[column] * look.scale for run in view.runs]
+    longest = 100.0 if look.unit == "%" else max([v for v in values if math.isfinite(v)] or [1.0])
+    rows = [
+        {
+            "row": row,
+            "name": run.name,
+            "value": digits(value),
+            "bar": 100 * value / longest if longest and math.isfinite(value) else 0.0,
+            "difference": difference_text(values[0], value, look.unit) if row else "",
+            "verdict": verdict(value - values[0], look.better) if row else "",
+        }
+        for row, (run, value) in enumerate(zip(view.runs, values, strict=True))
+    ]
+    return {"label": look.label, "unit": look.unit, "rows": rows, "definition": _definition(column)}
+
+
+def finding(view: View) -> str:
+    """The headline in a sentence or two."""
+    from mndt.pictures.words import digits
+
+    first, last = view.runs[0], view.runs[-1]
+    if len(view.runs) == 1:
+        return (
+            f"The network delivers {of(first, 'X.ThroughputDl')} under {first.name}, meets "
+            f"{of(first, 'X.SatisfiedShare')} of the demand, and leaves {of(first, 'X.OutageRatio')} of the active "
+            "users without the service they need."
+        )
+    a, b = first.summary["X.ThroughputDl"], last.summary["X.ThroughputDl"]
+    if a and abs(b / a - 1) < 0.005:
+        carries = f"as much traffic as under {first.name}"
+    elif a and b / a >= 2:
+        carries = f"{b / a:.1f} times the traffic it delivers under {first.name}"
+    else:
+        carries = f"{abs(100 * (b / a - 1)):.0f} % {'more' if b > a else 'less'} traffic than under {first.name}" if a else "traffic"
+    shares = {run.name: 100 * run.summary["X.OutageRatio"] for run in (first, last)}
+    return (
+        f"Under {last.name} the network delivers {carries}. It meets {of(last, 'X.SatisfiedShare')} of the demand "
+        f"instead of {of(first, 'X.SatisfiedShare')}, and {digits(shares[last.name])} % of the active users are in "
+        f"outage instead of {digits(shares[first.name])} %."
+    )
+
+
+def kpi_rows(view: View) -> list[dict[str, Any]]:
+    """Every total of the runs: values, differences from the first, interval and definition."""
+    from mndt.pictures.words import digits, shown
+
+    first, last = view.runs[0], view.runs[-1]
+    intervals = _intervals(view)
+    rows = []
+    for number, f in enumerate((f for f in KPI_FIELDS if f.level == "total" and f.column in first.summary), start=1):
+        look = shown(f.column)
+        values = [run.summary[f.column] * look.scale for run in view.runs]
+        rows.append(
+            {
+                "number": number,
+                "column": f.column,
+                "label": look.label,
+                "unit": look.unit,
+                "values": [digits(value) for value in values],
+                "difference": difference_text(values[0], values[-1], look.unit) if first is not last else "",
+                "verdict": verdict(values[-1] - values[0], look.better) if first is not last else "",
+                "interval": intervals.get(f.column, ""),
+                "definition": f.definition,
+            }
+        )
+    return rows
+
+
+def _intervals(view: View) -> dict[str, str]:
+    """95 % intervals of the mean difference between the first and the last run, where they say
+    something about the totals: the satisfied share of a period is no mean over its seconds."""
+    from mndt.errors import InputError
+    from mndt.pictures.words import shown, signed
+    from mndt.runs import compare
+
+    if len(view.runs) < 2:
+        return {}
+    try:
+        found = compare(view.runs[0].run, view.runs[-1].run)  # type: ignore[arg-type]
+    except InputError:
+        return {}
+    texts = {}
+    fields: dict[str, KpiField] = {f.column: f for f in KPI_FIELDS if f.level == "total"}
+    for d in found:
+        if d.name == "X.SatisfiedShare" or not math.isfinite(d.low) or d.low == d.high or d.name not in fields:
+            continue
+        scale = shown(d.name).scale * (len(view.runs[0].totals["time_s"]) if fields[d.name].counted else 1)
+        texts[d.name] = f"{signed(d.low * scale)} to {signed(d.high * scale)}"
+    return texts
+
+
+def _definition(column: str) -> str:
+    return next(f.definition for f in KPI_FIELDS if f.column == column and f.level == "total")
+
+
+# ---- the city beside the paper's --------------------------------------------------------------
+
+
+DENSE: Final = frozenset({"users", "lanes", "areas", "outdoor_stations", "indoor_stations"})
+"""Settings that grow with the area."""
+
+
+def table1_rows(view: View) -> list[dict[str, str]]:
+    """Settings of Table I, the paper's and this city's, and per square kilometre those that grow with the area."""
+    from mndt.experiments.table1 import SETTINGS, TABLE1
+
+    area_km2 = view.city.frame.area_km2
+    ours = _settings(view)
+    rows = []
+    for setting in SETTINGS:
+        dense = set(setting.keys) <= DENSE
+        rows.append(
+            {
+                "name": setting.label,
+                "paper": " / ".join(_span([TABLE1[key]]) for key in setting.keys),
+                "ours": " / ".join(_span(ours[key]) for key in setting.keys),
+                "paper_km2": " / ".join(_density(TABLE1[key] / TABLE1["area_km2"]) for key in setting.keys) * dense,
+                "ours_km2": " / ".join(_density(float(ours[key][0]) / area_km2) for key in setting.keys) * dense,
+            }
+        )
+    return rows
+
+
+def _settings(view: View) -> dict[str, list[float]]:
+    """The keys of Table I in this city: one value, or those of all its cells."""
+    from mndt.units import THERMAL_NOISE_DBM_PER_HZ, w_to_dbm
+
+    city, counts = view.city, view.runs[0].run.info["city"]
+    power_dbm, indoor = w_to_dbm(city.cells.max_power_w), city.sites.indoor[city.cells.site]
+    whole = ("users", "lanes", "areas", "outdoor_stations", "indoor_stations")
+    return {
+        "area_km2": [round(city.frame.area_km2, 2)],
+        **{key: [float(counts[key])] for key in whole},
+        "outdoor_power_dbm": power_dbm[~indoor].tolist(),
+        "indoor_power_dbm": power_dbm[indoor].tolist(),
+        "channels": city.cells.blocks.tolist(),
+        "block_hz": city.cells.block_hz.tolist(),
+        "noise_dbm_per_hz": [THERMAL_NOISE_DBM_PER_HZ],
+    }
+
+
+def _span(values: list[float]) -> str:
+    """One value, or the ends of several; a dash of none."""
+    if not len(values):
+        return "–"
+    low, high = (f"{v:,.10g}".replace("-", "−") for v in (round(min(values), 2), round(max(values), 2)))
+    return low if low == high else f"{low} to {high}"
+
+
+def _density(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"

@@ -1,0 +1,184 @@
+"""The sections every report has, in their order."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+
+from mndt.report import maps, numbers
+from mndt.report.section import Part, Section, fill
+from mndt.report.view import RunView, View
+
+HEADLINE: Final = ("X.ThroughputDl", "X.SatisfiedShare", "X.OutageRatio")
+"""What a planner wants to know first."""
+
+WORST: Final = 10
+"""Rows of the table of cells under pressure."""
+
+
+def heading(view: View) -> dict[str, Any]:
+    """Title, the runs, and the headline figures: what stands above all sections."""
+    from mndt.pictures.curves import clock
+
+    first = view.runs[0]
+    start_s = int(first.totals["time_s"][0]) // 60 * 60
+    end_s = int(first.totals["time_s"][-1]) + 1
+    counts = first.run.info["city"]
+    return {
+        "city": view.city.name,
+        "hours": f"{clock(start_s)} to {clock(end_s)}",
+        "minutes": len(first.totals["time_s"]) / 60,
+        "users": int(counts["users"]),
+        "cells": len(view.city.cells),
+        "sites": len(view.city.sites),
+        "seeds": sorted({int(run.run.info["seed"]) for run in view.runs}),
+        "names": view.names,
+        "tiles": [numbers.tile(view, column) for column in HEADLINE],
+        "finding": numbers.finding(view),
+        "attribution": view.city.attribution,
+        "version": first.run.info["versions"]["mndt"],
+    }
+
+
+def map_part(view: View) -> Section:
+    """The city, its cells, and who serves whom."""
+    lead = "Every dot is a user, in the colour of the cell that serves it; neighbouring cells never share a colour."
+    return Section("The city and its network", fill("map.html", maps.city_values(view)), "map", lead)
+
+
+def coverage_part(view: View) -> Section | None:
+    """Best-server power with its legend, and which cell is best where."""
+    if view.coverage is None:
+        return None
+    lead = (
+        "Power received from the strongest cell on one resource block, at full power and without fast fading, "
+        "as the gain maps have it."
+    )
+    return Section("Coverage", fill("coverage.html", maps.coverage_values(view, view.coverage)), "coverage", lead)
+
+
+def curves_part(view: View) -> Section:
+    """KPIs over time."""
+    from mndt.pictures import curves, to_svg
+    from mndt.pictures.words import shown
+
+    totals = {run.name: run.totals for run in view.runs}
+    panels = []
+    for row, column in enumerate(curves.CURVES):
+        look = shown(column)
+        values = " and ".join(f"{numbers.of(run, column)} under {run.name}" for run in view.runs)
+        label = f"{look.label} over time: {values} on average."
+        svg = to_svg(curves.kpi_curve(totals, column), name=f"curve{row}", label=label)
+        panels.append({"label": look.label, "unit": look.unit, "svg": svg})
+    lead = f"Bold: running mean over {curves.SMOOTH_S} s. Thin: every second."
+    return Section("KPIs over time", fill("curves.html", {"panels": panels, "names": view.names}), "curves", lead)
+
+
+def rates_part(view: View) -> Section:
+    """How the rate is spread over users."""
+    from mndt.pictures import curves, to_svg
+
+    rates = {run.name: curves.active_rates_bps(run.users) for run in view.runs}
+    marks = (5, 25, 50, 75, 95)
+    rows = [
+        {
+            "name": name,
+            "samples": len(values),
+            "none": 100 * float(np.mean(values <= 0)) if len(values) else float("nan"),
+            "marks": [curves.rate_text(v) for v in np.percentile(values, marks)] if len(values) else ["–"] * len(marks),
+        }
+        for name, values in rates.items()
+    ]
+    middle = " and ".join(f"{row['marks'][2]} under {row['name']}" for row in rows)
+    svg = to_svg(curves.rate_curves(rates), name="rates", label=f"Distribution of user rates: the median is {middle}.")
+    lead = (
+        "What the blocks of active users could carry, over all snapshots (one a minute). Users without a block "
+        "count as 0: the curve starts at their share."
+    )
+    values = {"svg": svg, "rows": rows, "marks": marks, "names": view.names}
+    return Section("User rates", fill("rates.html", values), "rates", lead)
+
+
+def kpis_part(view: View) -> Section:
+    """Every total with its difference, its interval and its definition."""
+    values = {"rows": numbers.kpi_rows(view), "names": view.names}
+    lead = "Over the whole run. Names and denominators are those of TS 28.552 where the counter means the same."
+    return Section("All KPIs", fill("kpis.html", values), "kpis", lead)
+
+
+def cells_part(view: View) -> Section:
+    """The cells under most pressure, per run."""
+    tables = [{"name": run.name, "rows": _worst(view, run)} for run in view.runs]
+    lead = (
+        f"The {min(WORST, len(view.city.cells))} cells with most users below the minimum rate of their service; "
+        "where equal, the fullest first. Means over the run."
+    )
+    return Section("Cells under pressure", fill("cells.html", {"tables": tables}), "cells", lead)
+
+
+def _worst(view: View, run: RunView) -> list[dict[str, Any]]:
+    per_cell, city = run.per_cell, view.city
+    order = np.lexsort((-per_cell["block_use"], -per_cell["below"]))[:WORST]
+    return [
+        {
+            "cell": city.cells.name[c],
+            "site": city.sites.name[city.cells.site[c]],
+            "kind": maps.kind(city, int(c)),
+            "connected": float(per_cell["connected"][c]),
+            "below": float(per_cell["below"][c]),
+            "below_share": float(per_cell["below_share"][c]),
+            "block_use": float(per_cell["block_use"][c]),
+            "rate": float(per_cell["rate_bps"][c]) / 1e6,
+        }
+        for c in order
+    ]
+
+
+def table1_part(view: View) -> Section:
+    """This city beside the city of the paper."""
+    lead = (
+        "The setting of the paper this twin follows (Li et al., 2023, Table I) beside this city, "
+        "and both per square kilometre."
+    )
+    return Section("Beside Table I", fill("table1.html", {"rows": numbers.table1_rows(view)}), "table1", lead)
+
+
+def making_part(view: View) -> Section:
+    """How to make these figures again: configuration, versions, models."""
+    from mndt.citation import SOURCES
+    from mndt.scenario import dump
+
+    used = [s for s in SOURCES if any(s.used(run.run.scenario) for run in view.runs)]
+    runs = [
+        {
+            "name": run.name,
+            "folder": run.run.folder.name,
+            "command": f"mndt run {run.run.folder.name}/scenario.toml",
+            "configuration": dump(run.run.scenario),
+            "seed": run.run.info["seed"],
+            "versions": run.run.info["versions"],
+        }
+        for run in view.runs
+    ]
+    values = {"runs": runs, "sources": used, "attribution": view.city.attribution, "source": _source(view)}
+    return Section("How this was made", fill("making.html", values), "making")
+
+
+def _source(view: View) -> str:
+    return str(view.runs[0].run.info["city"].get("source", ""))
+
+
+
+
+PARTS: Final[tuple[Part, ...]] = (
+    map_part,
+    coverage_part,
+    curves_part,
+    rates_part,
+    kpis_part,
+    cells_part,
+    table1_part,
+    making_part,
+)
+"""What makes the sections of a page, in their order. The last one closes the page."""

@@ -1,0 +1,168 @@
+"""What the report reads from runs, once: names, totals, cells, users."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from mndt.errors import InputError
+
+if TYPE_CHECKING:
+    from mndt.city.model import City
+    from mndt.report.coverage import Coverage
+    from mndt.scenario import Scenario
+
+Array = np.ndarray
+Columns = dict[str, Array]
+
+
+class Table(Protocol):
+    """Columns by name, as a DuckDB relation gives them."""
+
+    def fetchnumpy(self) -> Any:
+        """A dict: column name -> array."""
+
+
+class RunLike(Protocol):
+    """What the report needs of a run: `mndt.runs.Run` has it all."""
+
+    @property
+    def folder(self) -> Path:
+        """Where the run lies."""
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """run.json: versions, seed, start, steps and the city in figures."""
+
+    @property
+    def name(self) -> str:
+        """The policy."""
+
+    @property
+    def scenario(self) -> Scenario:
+        """The exact configuration."""
+
+    @property
+    def city(self) -> City:
+        """The city it was made in."""
+
+    @property
+    def kpis(self) -> Table:
+        """Totals, one row a second."""
+
+    @property
+    def cells(self) -> Table:
+        """One row a second and cell."""
+
+    @property
+    def users(self) -> Table:
+        """Everyone, once a minute."""
+
+
+@dataclass(frozen=True)
+class RunView:
+    """One run, read."""
+
+    name: str  # unique on the page
+    run: RunLike
+    totals: Columns
+    users: Columns  # all snapshots
+    per_cell: Columns  # one value a cell, over the whole run
+
+    @cached_property
+    def summary(self) -> dict[str, float]:
+        """Totals over the run."""
+        from mndt.network.kpi import summarise
+
+        return summarise({name: values for name, values in self.totals.items() if name != "time_s"})
+
+    @cached_property
+    def snapshot(self) -> Columns:
+        """Everyone at the last minute."""
+        last = self.users["time_s"] == self.users["time_s"].max()
+        return {name: values[last] for name, values in self.users.items()}
+
+
+@dataclass(frozen=True)
+class View:
+    """All runs, read; the first is the one that others are compared with."""
+
+    runs: tuple[RunView, ...]
+    coverage: Coverage | None
+
+    @property
+    def city(self) -> City:
+        """The city of all runs."""
+        return self.runs[0].run.city
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the runs."""
+        return [run.name for run in self.runs]
+
+
+def view(runs: Sequence[RunLike], coverage: Coverage | None = None) -> View:
+    """Read runs for the report.
+
+    Raises:
+        InputError: none given, or not of the same city.
+    """
+    if not runs:
+        raise InputError("runs", "none", allowed="at least one run", fix="name a run folder")
+    first = runs[0].city
+    for run in runs[1:]:
+        if (run.city.name, run.city.cells.name) != (first.name, first.cells.name):
+            raise InputError(
+                "runs",
+                f"{first.name} with {len(first.cells)} cells and {run.city.name} with {len(run.city.cells)} cells",
+                allowed="runs of the same city and cells",
+                fix="write one report per city",
+            )
+    names = [run.name for run in runs]
+    if len(set(names)) < len(names):
+        names = [f"{run.name}, {run.folder.name}" for run in runs]
+    if len(set(names)) < len(names):
+        names = [f"{name} ({row})" for row, name in enumerate(names, start=1)]
+    return View(tuple(_read(run, name) for run, name in zip(runs, names, strict=True)), coverage)
+
+
+def _read(run: RunLike, name: str) -> RunView:
+    return RunView(name, run, _plain(run.kpis), _plain(run.users), over_time(_plain(run.cells), len(run.city.cells)))
+
+
+def _plain(table: Table) -> Columns:
+    return {name: np.ma.getdata(values) for name, values in table.fetchnumpy().items()}
+
+
+def over_time(cells: Columns, n_cells: int) -> Columns:
+    """Each cell over all seconds: means, and the volume per second as a rate.
+
+    Args:
+        cells: the table of cells, one row a second and cell.
+        n_cells: number of cells.
+
+    Returns:
+        Columns `block_use` (%), `connected` (users), `rate_bps` (delivered), `below` (users below the
+        minimum of their service), `below_share` (of its connected users, %), `power_w`.
+    """
+    row = np.asarray(cells["cell"], dtype=np.int64)
+    seconds = np.maximum(np.bincount(row, minlength=n_cells), 1)
+
+    def total(name: str) -> Array:
+        return np.bincount(row, weights=np.asarray(cells[name], np.float64), minlength=n_cells)
+
+    connected, below = total("RRC.ConnMean"), total("X.BelowMinimum")
+    used, available = total("RRU.PrbUsedDl"), total("RRU.PrbAvailDl")
+    return {
+        "block_use": 100 * np.divide(used, available, out=np.zeros(n_cells), where=available > 0),
+        "connected": connected / seconds,
+        "rate_bps": 1e6 * total("DRB.PdcpSduVolumeDL") / seconds,
+        "below": below / seconds,
+        "below_share": 100 * np.divide(below, connected, out=np.zeros(n_cells), where=connected > 0),
+        "power_w": total("X.TransmitPower") / seconds,
+    }
