@@ -50,12 +50,6 @@ def put(
     n = len(routes)
     ends = np.cumsum([len(r) for r in routes]).astype(np.int32)
     lane = lanes.edge_lane[[r[0] for r in routes]]
-    leader = np.arange(n + lanes.n_lanes, dtype=np.int32)
-    follower = leader.copy()
-    for here in np.unique(lane):
-        rows = np.flatnonzero(lane == here)
-        ring = np.concatenate(([n + here], rows[np.argsort(-np.asarray(at_m)[rows])])).astype(np.int32)
-        follower[ring], leader[np.roll(ring, -1)] = np.roll(ring, -1), ring
     start = (ends - [len(r) for r in routes]).astype(np.int32)
     return replace(
         VehicleMemory.empty(lanes, n, kinds),
@@ -67,9 +61,7 @@ def put(
         route_start=start,
         cursor=start,
         route_end=ends,
-        leader=leader,
-        follower=follower,
-        active=np.arange(n, dtype=np.int32),
+        active=np.lexsort((-np.asarray(at_m), lane)).astype(np.int32),
         route_edge=np.concatenate(routes).astype(np.int32),
     )
 
@@ -108,7 +100,7 @@ def _recorded_lanes(get: dict[str, np.ndarray], following: np.ndarray) -> Lanes:
     leads = np.array([int(f) for f in following])
     ids = [str(i) for i in get["lane_ids"]]
     if "signal_state" in get:
-        # nodes: 0 the crossing (its exit side is node 5 for streams with a lane inside), 1 west, 2 south, 3 east, 4 north
+        # nodes: 0 the crossing, 1 west, 2 south, 3 east, 4 north; 5 and 6 the far ends of lanes inside the crossing
         inner = any(i.startswith(":") for i in ids)
         place_of = {
             "win_0": (1, 0),
@@ -137,7 +129,7 @@ def _with_programme(lanes: Lanes, get: dict[str, np.ndarray]) -> Lanes:
         cycle[lane] = starts[-1]
         begin[lane] = starts[colours.index("G")]
         green[lane], yellow[lane] = (get["phase_duration_s"][colours.index(c)] for c in "Gy")
-    return lanes._replace(signal_cycle_s=cycle, signal_from_s=begin, signal_green_s=green, signal_yellow_s=yellow)
+    return replace(lanes, signal_cycle_s=cycle, signal_from_s=begin, signal_green_s=green, signal_yellow_s=yellow)
 
 
 @pytest.mark.parametrize("n", [10, 60, 100, 130])
@@ -185,10 +177,10 @@ def test_saturation_flow_of_a_green_light() -> None:
 
 
 def test_braking_for_a_red_light_uses_whole_steps_of_comfortable_deceleration() -> None:
-    """From far away and at the limit a driver comes to rest one metre before the line and never brakes harder than b."""
+    """A driver comes from the limit to rest one metre before the line and never brakes harder than b."""
     lanes = lanes_of([(0, 0), (1, 0), (2, 0)], [(0, 1), (1, 2)], np.array([500.0, 500.0]), np.full(2, 13.89))
     red = np.array([1.0, 0.0])
-    lanes = lanes._replace(signal_cycle_s=red, signal_green_s=0 * red, signal_yellow_s=0 * red)
+    lanes = replace(lanes, signal_cycle_s=red, signal_green_s=0 * red, signal_yellow_s=0 * red)
     kinds = np.array([[*CAR[:5], 0.0, *CAR[6:]]])
     memory = put(lanes, [[0, 1]], np.array([300.0]), np.array([13.89]), kinds, np.zeros(1))
     speeds = [13.89]

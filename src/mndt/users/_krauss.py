@@ -18,6 +18,10 @@ from numba import njit
 MARGIN_M = 0.001
 """Left free in front of every stop (SUMO's NUMERICAL_EPS)."""
 
+_OPTIONS: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+inner = njit(nogil=True, error_model="numpy", **_OPTIONS)
+"""Decorator of functions that only compiled code calls: without a way in from Python they compile much faster."""
+
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_2 = np.uint64(0x94D049BB133111EB)

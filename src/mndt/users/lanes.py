@@ -12,6 +12,8 @@ the road are one crossing with one programme, and the short pieces between them 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -39,8 +41,37 @@ CLEARING_RANK: Final = -1
 _KERB_RAD: Final = 0.01  # right-hand traffic: entries lie a little to the left of an arm's axis, exits to the right
 
 
-class Lanes(NamedTuple):
-    """Every lane of every directed edge; an immutable tuple so that compiled code can take it whole.
+LANE: Final = np.dtype([("edge", np.int32), ("length_m", np.float64), ("limit_mps", np.float64)], align=True)
+EDGE: Final = np.dtype(
+    [
+        ("first_lane", np.int32),
+        ("car_end", np.int32),  # its car lanes end here, the bicycle lane begins
+        ("lane_end", np.int32),
+        ("start_node", np.int32),
+        ("end_node", np.int32),
+        ("rank", np.int32),
+        ("alone", np.int32),  # one lane of cars leads to its start: nobody to wait for
+        ("enter_rad", np.float64),
+        ("leave_rad", np.float64),
+        ("signal_cycle_s", np.float64),
+        ("signal_from_s", np.float64),
+        ("signal_green_s", np.float64),
+        ("signal_yellow_s", np.float64),
+    ],
+    align=True,
+)
+
+
+class Road(NamedTuple):
+    """`Lanes` as compiled code takes them: two tables."""
+
+    lane: Array  # LANE
+    edge: Array  # EDGE
+
+
+@dataclass(frozen=True)
+class Lanes:
+    """Every lane of every directed edge.
 
     Lanes of edge e are rows ``edge_lane[e]:edge_lane[e + 1]``: first its `edge_car_lanes[e]` car lanes
     from the centre line to the kerb, then its bicycle lane.
@@ -63,9 +94,19 @@ class Lanes(NamedTuple):
     signal_yellow_s: Float64[Array, "edges"]  # after green; the rest of the cycle is red
     node_alone: Bool[Array, "nodes"]  # one lane of cars leads here: nobody to wait for
     shape_start: Int32[Array, "edges_plus_1"]
-    shape_x_m: Float64[Array, "points"]
-    shape_y_m: Float64[Array, "points"]
-    shape_at_m: Float64[Array, "points"]  # distance from the edge's start, scaled to the edge's length
+    shape: Float64[Array, "3 points"]  # x and y in m, and distance from the edge's start, scaled to the edge's length
+
+    @cached_property
+    def road(self) -> Road:
+        """The tables that compiled code reads."""
+        lane, edge = np.zeros(self.n_lanes, LANE), np.zeros(len(self.edge_from), EDGE)
+        lane["edge"], lane["length_m"], lane["limit_mps"] = self.lane_edge, self.lane_length_m, self.lane_limit_mps
+        edge["first_lane"], edge["car_end"] = self.edge_lane[:-1], self.edge_lane[:-1] + self.edge_car_lanes
+        edge["lane_end"], edge["start_node"], edge["end_node"] = self.edge_lane[1:], self.edge_from, self.edge_to
+        edge["rank"], edge["alone"] = self.edge_rank, self.node_alone[self.edge_from]
+        for name in tuple(EDGE.names or ())[-6:]:  # angles and lights
+            edge[name] = getattr(self, name)
+        return Road(lane, edge)
 
     @property
     def n_lanes(self) -> int:
@@ -109,9 +150,7 @@ class Lanes(NamedTuple):
             signal_yellow_s=signal[3],
             node_alone=np.bincount(roads.edge_to, roads.edge_lanes, roads.n_nodes) <= 1,
             shape_start=roads.shape_start.astype(np.int32),
-            shape_x_m=roads.shape_x_m.astype(np.float64),
-            shape_y_m=roads.shape_y_m.astype(np.float64),
-            shape_at_m=_distances(roads),
+            shape=np.stack([roads.shape_x_m, roads.shape_y_m, _distances(roads)]),
         )
 
 

@@ -14,8 +14,9 @@ from typing import Final
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int8, Int32
 
-from mndt.users._junctions import LOOK, Requests, Traffic
-from mndt.users._motion import find_places, put_all, second
+from mndt.users._junctions import FREE, INTAKE, LOOK, REQUEST, VEHICLE, Requests, Traffic
+from mndt.users._motion import find_places, second
+from mndt.users._placing import Kind, Placing, Spot
 from mndt.users.lanes import Lanes
 from mndt.users.routes import Routes
 
@@ -37,11 +38,7 @@ SPEED_DEVIATION: Final = 0.1
 
 @dataclass(frozen=True)
 class VehicleMemory:
-    """All vehicles, one row per user of the population; `lane` is -1 where nobody drives.
-
-    Vehicles of a lane form a circular list through `leader` and `follower`; its entry ``users + lane`` is the lane
-    itself: its follower is the first vehicle, its leader the last.
-    """
+    """All vehicles, one row per user of the population; `lane` is -1 where nobody drives."""
 
     lane: Int32[Array, "users"]
     position_m: Float64[Array, "users"]
@@ -55,9 +52,7 @@ class VehicleMemory:
     next_lane: Int32[Array, "users look"]  # lanes behind the lines that are promised
     promised: Int32[Array, "users"]  # lines ahead that may be crossed
     waited_s: Float64[Array, "users"]  # standing first at a line, not for red, or waiting to drive off
-    leader: Int32[Array, "users_and_lanes"]
-    follower: Int32[Array, "users_and_lanes"]
-    active: Int32[Array, "driving"]  # rows on the road
+    active: Int32[Array, "driving"]  # rows on the road, lane by lane, from the first in a lane to the last
     queue: Int32[Array, "waiting"]  # rows that wait to drive off, first come first
     route_edge: Int32[Array, "total"]
     kinds: Float64[Array, "kinds 9"]
@@ -66,7 +61,6 @@ class VehicleMemory:
     def empty(cls, lanes: Lanes, n_users: int, kinds: Float64[Array, "kinds 9"] = KINDS) -> VehicleMemory:
         """Nobody on the road."""
         ints, floats = np.zeros(n_users, np.int32), np.zeros(n_users)
-        self_linked = np.arange(n_users + lanes.n_lanes, dtype=np.int32)
         none = np.zeros(0, np.int32)
         return cls(
             lane=ints - np.int32(1),
@@ -81,17 +75,11 @@ class VehicleMemory:
             next_lane=np.zeros((n_users, LOOK), np.int32),
             promised=ints,
             waited_s=floats,
-            leader=self_linked,
-            follower=self_linked,
             active=none,
             queue=none,
             route_edge=none,
             kinds=np.array(kinds, np.float64),
         )
-
-    def traffic(self) -> Traffic:
-        """Fresh copies of all arrays, for kernels to write into."""
-        return Traffic(*(getattr(self, name).copy() for name in Traffic._fields))
 
 
 def _temperaments(n_users: int) -> Float64[Array, "users"]:
@@ -140,14 +128,43 @@ def place(
     """
     rows = np.asarray(rows, np.int32)
     memory = _with_routes(memory, rows, routes)
-    first_lane = lanes.edge_lane[routes.edges]
-    length_m = np.concatenate(([0.0], np.cumsum(lanes.lane_length_m[first_lane])))
-    total_m = length_m[routes.start[1:]] - length_m[routes.start[:-1]]
-    traffic, placed = memory.traffic(), np.zeros(len(rows), bool)
-    put_all(lanes, traffic, rows, np.asarray(progress, np.float64) * total_m, placed)
-    waiting = np.concatenate((memory.queue[~np.isin(memory.queue, rows)], rows[~placed]))
+    lane, position, speed = memory.lane.copy(), memory.position_m.copy(), memory.speed_mps.copy()
+    start, cursor, waited = memory.route_start.copy(), memory.cursor.copy(), memory.waited_s.copy()
+    promised = memory.promised.copy()
+    promised[rows], waited[rows] = 0, 0.0
+    placing, placed = Placing(lanes), np.zeros(len(rows), bool)
+    for row in memory.active.tolist():
+        placing.add(int(lane[row]), Spot(float(position[row]), float(speed[row]), _kind_of(memory, row)))
+    for k, row in enumerate(rows.tolist()):
+        edges = memory.route_edge[start[row] : memory.route_end[row]].tolist()
+        length_m = lanes.lane_length_m[lanes.edge_lane[edges]] if edges else np.zeros(0)
+        along_m = float(np.clip(progress[k], 0.0, 1.0) * length_m.sum())
+        found = placing.find(edges, along_m, _kind_of(memory, row))
+        if found:
+            edge, lane[row], spot = found
+            position[row], speed[row], placed[k] = spot.position_m, spot.speed_mps, True
+            placing.add(int(lane[row]), spot)
+        else:
+            edge = min(int(np.searchsorted(np.cumsum(length_m), along_m, "right")), max(len(edges) - 1, 0))
+        start[row] += edge
+        cursor[row] = start[row]
     active = np.concatenate((memory.active, rows[placed]))
-    return VehicleMemory(**traffic._replace(active=active, queue=waiting)._asdict())
+    return replace(
+        memory,
+        lane=lane,
+        position_m=position,
+        speed_mps=speed,
+        route_start=start,
+        cursor=cursor,
+        waited_s=waited,
+        promised=promised,
+        active=active[np.lexsort((-position[active], lane[active]))],
+        queue=np.concatenate((memory.queue[~np.isin(memory.queue, rows)], rows[~placed])),
+    )
+
+
+def _kind_of(memory: VehicleMemory, row: int) -> Kind:
+    return Kind(*map(float, (*memory.kinds[memory.kind[row]], memory.speed_factor[row])))
 
 
 def advance(
@@ -165,16 +182,21 @@ def advance(
     Returns:
         The new memory, and the rows that reached the end of their routes.
     """
-    traffic, n, n_active = memory.traffic(), len(memory.lane), len(memory.active)
-    n_all = n_active + len(memory.queue)
-    out = np.empty((3, n_all), np.int32)
-    requests = _no_requests(lanes, n, n_active)
-    blocked = np.zeros(len(lanes.edge_from), np.bool_)
-    counts = second(
-        lanes, traffic, requests, blocked, np.empty(n_active), out, float(time_s), np.uint32(key), float(step_s)
+    rows = np.concatenate((memory.active, memory.queue))
+    n_driving, traffic = len(memory.active), _pack(lanes, memory, rows)
+    requests = Requests(
+        # a vehicle may ask for LOOK lines and still clear a junction
+        request=np.empty(n_driving * (LOOK + 1) + 1, REQUEST),
+        first=np.full(len(lanes.node_alone), -1, np.int32),
+        intake=np.zeros(lanes.n_lanes, INTAKE),
     )
-    active, queue, arrived = (row[:count].copy() for row, count in zip(out, counts, strict=True))
-    return VehicleMemory(**traffic._replace(active=active, queue=queue)._asdict()), arrived
+    requests.intake["taken_by"] = FREE
+    out, blocked = np.empty((3, len(rows)), np.int32), np.zeros(lanes.n_lanes, np.bool_)
+    counts = second(
+        lanes.road, traffic, requests, blocked, n_driving, out, float(time_s), np.uint32(key), float(step_s)
+    )
+    active, queue, arrived = (rows[line[:count]] for line, count in zip(out, counts, strict=True))
+    return replace(_unpack(memory, rows, traffic), active=active, queue=queue), arrived
 
 
 def locate(
@@ -184,11 +206,20 @@ def locate(
 
     Rows that are not on the road have coordinates NaN and speed 0.
     """
-    x_m, y_m = np.full((2, len(memory.lane)), np.nan, np.float32)
+    xy_m = np.full((2, len(memory.lane)), np.nan, np.float32)
     speed_mps = np.zeros(len(memory.lane), np.float32)
-    find_places(lanes, memory.lane, memory.position_m, memory.active, x_m, y_m)
+    find_places(
+        lanes.lane_edge,
+        lanes.lane_offset_m,
+        lanes.shape_start,
+        lanes.shape,
+        memory.lane,
+        memory.position_m,
+        memory.active,
+        xy_m,
+    )
     speed_mps[memory.active] = memory.speed_mps[memory.active]
-    return x_m, y_m, speed_mps
+    return xy_m[0], xy_m[1], speed_mps
 
 
 def stuck(memory: VehicleMemory, limit_s: float = 300.0) -> Bool[Array, "users"]:
@@ -213,27 +244,27 @@ def _with_routes(memory: VehicleMemory, rows: Int32[Array, "n"], routes: Routes)
     return replace(memory, route_start=start, cursor=cursor, route_end=end, route_edge=pool)
 
 
-def _no_requests(lanes: Lanes, n_users: int, n_active: int) -> Requests:
-    """Empty lists for one second: a vehicle may ask for `LOOK` lines and still clear a junction."""
-    room, n_nodes, n_lanes = n_active * (LOOK + 1), len(lanes.node_alone), lanes.n_lanes
-    after, vehicle, line, from_lane, to_edge, ahead, ahead_line = np.empty((7, room), np.int32)
-    rank, arrival_s, distance_m = np.empty((3, room))
-    return Requests(
-        first=np.full(n_nodes, -1, np.int32),
-        after=after,
-        rank=rank,
-        arrival_s=arrival_s,
-        vehicle=vehicle,
-        line=line,
-        distance_m=distance_m,
-        from_lane=from_lane,
-        to_edge=to_edge,
-        ahead=ahead,
-        ahead_line=ahead_line,
-        stands=np.empty(room, np.bool_),
-        won=np.zeros(n_users, np.int32),
-        limit=np.full(n_users, LOOK, np.int32),
-        at_red=np.zeros(n_users, np.bool_),
-        taken_by=np.full(n_lanes, -1, np.int32),
-        room_used_m=np.zeros(n_lanes),
-    )
+_FIELDS: Final = tuple(VEHICLE.names or ())
+_MOVING: Final = _FIELDS[: _FIELDS.index("length_m")]  # the columns of the memory
+_KIND: Final = _FIELDS[_FIELDS.index("length_m") : _FIELDS.index("row")]
+
+
+def _pack(lanes: Lanes, memory: VehicleMemory, rows: Int32[Array, "n"]) -> Traffic:
+    """Some rows of the memory as the table that compiled code works on."""
+    vehicle = np.zeros(len(rows), VEHICLE)
+    for name in _MOVING:
+        vehicle[name] = getattr(memory, name)[rows]
+    for name, column in zip(_KIND, memory.kinds.T, strict=True):
+        vehicle[name] = column[memory.kind[rows]]
+    vehicle["row"], vehicle["limit"] = rows, LOOK
+    leader, follower = np.tile(np.arange(len(rows) + lanes.n_lanes, dtype=np.int32), (2, 1))
+    return Traffic(vehicle, memory.next_lane[rows], leader, follower, memory.route_edge)
+
+
+def _unpack(memory: VehicleMemory, rows: Int32[Array, "n"], traffic: Traffic) -> VehicleMemory:
+    """The memory with these rows as compiled code left them."""
+    columns = {name: getattr(memory, name).copy() for name in (*_MOVING, "next_lane")}
+    for name in _MOVING:
+        columns[name][rows] = traffic.vehicle[name]
+    columns["next_lane"][rows] = traffic.next_lane
+    return replace(memory, **columns)
