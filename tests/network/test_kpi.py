@@ -153,3 +153,11 @@ def test_the_docs_are_made_from_the_table():
 
 def test_minimum_rates_are_those_of_the_services():
     assert minimum_rates_bps(np.int8([2, -1, 0])).tolist() == [SERVICES[2].min_rate_bps, 0, SERVICES[0].min_rate_bps]
+
+
+def test_a_user_whose_last_bits_all_went_out_is_served():
+    """User 1 runs at 50 of its 100 kbit/s, but only 40 kbit waited."""
+    enough = five_users(offered_bits=np.float32([100e3, 40e3, 600e3, 20e3, 0]))
+    assert enough.user_outage.tolist() == [False, False, False, True, False]
+    assert enough.cell_below_minimum.tolist() == [0, 0]
+    assert five_users().user_outage.tolist() == [False, True, False, True, False]

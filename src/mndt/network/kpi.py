@@ -94,7 +94,8 @@ KPI_FIELDS: Final[tuple[KpiField, ...]] = (
     ),
     KpiField(
         "X.OutageRatio", "ratio", "total",
-        "Active users that are unconnected, or whose rate is below the minimum of their service, over all active "
+        "Active users that are unconnected, or whose rate is below the minimum of their service and does not carry "
+        "all that waits either, over all active "
         "users. The rate is what their blocks carry (X.UserRate), 0 without a block. 0 when nobody is active. Over "
         "a period: weighted by active users.",
         "outage_ratio", lambda k: float(k.outage_ratio), "DRB.MeanActiveUeDl",
@@ -185,7 +186,7 @@ KPI_FIELDS: Final[tuple[KpiField, ...]] = (
     ),
     KpiField(
         "X.BelowMinimum", "", "cell",
-        "Of the users the cell admitted, those whose rate is below the minimum of their service. Refused users "
+        "Of the users the cell admitted, those below the minimum as in X.OutageRatio. Refused users "
         "belong to no cell: they appear in the totals only.",
         "cell_below_minimum", lambda k: k.cell_below_minimum,
     ),
@@ -243,7 +244,7 @@ KPI_FIELDS: Final[tuple[KpiField, ...]] = (
     ),
     KpiField(
         "X.Outage", "", "user",
-        "Active, and unconnected or with X.UserRate below the minimum of the service.",
+        "Active, and unconnected or with X.UserRate below the minimum of the service and below what waits.",
         "user_outage", lambda k: k.user_outage,
     ),
 )  # fmt: skip
@@ -298,7 +299,8 @@ def measure(
     """
     n_cells = len(blocks)
     connected = active & (serving >= 0)
-    below = connected & (user_rate_bps < min_rate_bps)
+    # A user whose last few bits all went out is served, however low the rate that took.
+    below = connected & (user_rate_bps < np.minimum(min_rate_bps, backlog_bits + offered_bits))
     outage = below | (active & ~connected)
     waiting, delivered = _sum(backlog_bits) + _sum(offered_bits), _sum(delivered_bits)
     handed_over = connected & (previous_serving >= 0) & (previous_serving != serving)
