@@ -54,7 +54,13 @@ SERVICE_RATE_BPS = np.array([*(service.rate_bps for service in SERVICES), 0.0], 
 @dataclass(frozen=True)
 class World:
     """All that `step` reads and never writes: the city, the radio channel, the sources of users
-    and demand, and the network's parameters."""
+    and demand, and the network's parameters.
+
+    Another source of users, here walkers on straight lines::
+
+        world = mndt.build_world(city)
+        world = dataclasses.replace(world, mobility=mndt.users.mobility.StraightLines(1000, city.frame, 20, 1.0))
+    """
 
     city: City
     channel: Channel
@@ -86,6 +92,11 @@ def build_world(
 
     Raises:
         InputError: the city has no cells, or a parameter does not fit it.
+
+    A quiet small town::
+
+        city = mndt.synthetic_city(size_m=500, lanes=100, areas=60, outdoor_sites=3, indoor_sites=4)
+        world = mndt.build_world(city, demand=DemandParameters(scale=0.2))
     """
     if len(city.cells) == 0:
         raise InputError("cells", 0, allowed="at least 1", fix="give an inventory or let sites be placed")
@@ -119,7 +130,12 @@ def as_built(city: City) -> CellSettings:
 
 
 def start(world: World, *, time_s: int = 8 * 3600, seed: int | None = None) -> NetworkState:
-    """The state before the first second: people at their places or under way, nobody connected."""
+    """The state before the first second: people at their places or under way, nobody connected.
+
+    Begin at half past seven::
+
+        state = mndt.start(world, time_s=int(7.5 * 3600))
+    """
     streams = Streams(world.seed if seed is None else seed)
     mobility, users = world.mobility.start(time_s, streams)
     n_users, cells = len(users), world.city.cells
@@ -153,6 +169,12 @@ def step(
 
     Returns:
         The state one second later, and what was measured meanwhile.
+
+    A minute under a policy::
+
+        policy, state = mndt.make_policy("proportional-fair", world), mndt.start(world)
+        for _ in range(60):
+            state, kpis = mndt.step(world, state, policy(state))
     """
     streams = streams or Streams(world.seed)
     mobility, users = world.mobility.step(state.mobility, state.time_s, streams)

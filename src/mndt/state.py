@@ -57,7 +57,16 @@ class Demand:
 
 @dataclass(frozen=True)
 class CellSettings:
-    """What an operator turns. Meaning, unit and range: `mndt.city.schema.SETTING_FIELDS`."""
+    """What an operator turns: one value a cell. Meaning, unit and range: `mndt.city.schema`.
+
+    Halve the power of cell 3 and put cell 5 to sleep::
+
+        power_w, status = state.settings.power_w.copy(), state.settings.status.copy()
+        power_w[3] /= 2
+        status[5] = mndt.state.Status.SLEEP
+        settings = dataclasses.replace(state.settings, power_w=power_w, status=status)
+        state, kpis = mndt.step(world, state, mndt.Action(settings=settings))
+    """
 
     power_w: Float32[Array, "cells"]  # power budget, at most Cells.max_power_w
     azimuth_deg: Float32[Array, "cells"]
@@ -79,6 +88,9 @@ class Allocation:
 class Action:
     """A policy's decision for the coming second. What is left None the network's own
     fundamentals decide; a name picks one of the network's functions, an array decides outright.
+
+    >>> Action(association="strongest", blocks="proportional-fair", power="equal").settings is None
+    True
     """
 
     settings: CellSettings | None = None
@@ -98,7 +110,14 @@ class Episode:
 @dataclass(frozen=True)
 class NetworkState:
     """Everything that must survive a kill. `mobility` and `demand` are the private memories of
-    the sources in `users/`: (nested) frozen dataclasses of arrays."""
+    the sources in `users/`: (nested) frozen dataclasses of arrays.
+
+    How many users cell 0 serves now::
+
+        state = mndt.start(world)
+        state, kpis = mndt.step(world, state)
+        print((state.connected & (state.serving == 0)).sum())
+    """
 
     time_s: int  # seconds since midnight of the scenario's day
     users: Users
@@ -116,7 +135,13 @@ class NetworkState:
 
 @dataclass(frozen=True)
 class Kpis:
-    """Measured in one second. Names in files, units, denominators: `mndt.network.kpi`."""
+    """Measured in one second. Names in files, units, denominators: `mndt.network.kpi`.
+
+    The ten busiest cells::
+
+        state, kpis = mndt.step(world, state)
+        print(kpis.cell_blocks_used.argsort()[-10:], kpis.throughput_bps / 1e6, "Mbit/s")
+    """
 
     time_s: int
     # per cell

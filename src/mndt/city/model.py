@@ -155,8 +155,14 @@ class Cells:
 
 @dataclass(frozen=True)
 class City:
-    """A city: ground for everything else. Build one with `City.from_osm`, `City.synthetic`
-    or `City.helsinki`."""
+    """A city: ground for everything else. `mndt.read_osm`, `mndt.helsinki` and
+    `mndt.synthetic_city` make one.
+
+    What is in it::
+
+        city = mndt.helsinki()
+        print(len(city.buildings), "buildings", city.roads.n_lanes, "lanes", len(city.cells), "cells")
+    """
 
     name: str
     frame: Frame

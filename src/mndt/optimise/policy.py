@@ -42,7 +42,13 @@ POLICIES: Final[dict[str, Callable[[World], Policy]]] = {
 
 
 def make_policy(name: str, world: World) -> Policy:
-    """The policy of that name for a world; raises InputError for an unknown name."""
+    """The policy of that name for a world; raises InputError for an unknown name.
+
+    Any function from state to action is a policy; this one comes by name::
+
+        policy = mndt.make_policy("proportional-fair", world)
+        state, kpis = mndt.step(world, state, policy(state))
+    """
     if name not in POLICIES:
         raise unknown_name("policy", name, POLICIES)
     return POLICIES[name](world)
