@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -97,7 +98,7 @@ def _corners_and_sides(graph: _Graph, streets: Streets) -> list[tuple[int, int, 
         corner = [
             graph.node(_corner(streets, junction, around[k], around[(k + 1) % len(around)])) for k in range(len(around))
         ]
-        for k, (bearing, row, forwards) in enumerate(around):
+        for k, (_, row, forwards) in enumerate(around):
             left[row, forwards], right[row, forwards] = corner[k], corner[k - 1]
             _cross(graph, corner[k - 1], corner[k], bool(streets.signal[junction]))
     sides = []
@@ -193,6 +194,6 @@ def _lay(graph: _Graph, line: shapely.Geometry, stops: list[tuple[float, int]]) 
         return
     from shapely.ops import substring
 
-    for (start, a), (end, b) in zip(stops[:-1], stops[1:], strict=True):
+    for (start, a), (end, b) in pairwise(stops):
         inner = shapely.get_coordinates(substring(line, start, end))[1:-1]
         graph.pieces.append((a, b, np.vstack((graph.xy[a], inner, graph.xy[b]))))

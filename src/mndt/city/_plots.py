@@ -62,7 +62,7 @@ def build_on(streets: Streets, size_m: float, n_areas: int, rng: np.random.Gener
         ValueError: the land does not hold that many buildings.
     """
     blocks = _blocks(streets, size_m)
-    n_parks = min(int(round(0.02 * n_areas)), len(blocks) // 4, n_areas - 1)
+    n_parks = min(round(0.02 * n_areas), len(blocks) // 4, n_areas - 1)
     is_park = _parks(blocks, n_parks, size_m, rng)
     parks, blocks = blocks[is_park], blocks[~is_park]
     n_buildings = n_areas - len(parks)
@@ -117,8 +117,7 @@ def _halves(shape: Any, share: float, gap_m: float = 0.0) -> tuple[Any, Any, Flo
     if len(box) < 5:
         return shape, shapely.Polygon(), np.zeros((2, 2))
     if np.hypot(*(box[1] - box[0])) < np.hypot(*(box[2] - box[1])):
-        box = box[1:4].tolist() + [box[0].tolist()]
-        box = np.array(box)
+        box = np.roll(box[:4], -1, axis=0)
     along = (box[1] - box[0]) / np.hypot(*(box[1] - box[0]))
     across = (box[3] - box[0]) / max(float(np.hypot(*(box[3] - box[0]))), 1e-9)
     near, far = box[0] + (box[1] - box[0]) * share, box[3] + (box[1] - box[0]) * share
@@ -162,11 +161,12 @@ def _cut(
     fineness = rng.lognormal(0.0, 0.35, len(pieces))  # some blocks have small plots, some large ones
     heap = [(-shape.area * fineness[k], k, k, shape) for k, shape in enumerate(pieces)]
     heapq.heapify(heap)
-    serial, done = len(heap), []
+    serial = len(heap)
+    done: list[tuple[int, int, Any]] = []  # too small to cut
     while len(heap) + len(done) < n:
         if not heap:
             raise ValueError(f"at most {len(done)}")
-        key, number, piece, shape = heapq.heappop(heap)
+        _, number, piece, shape = heapq.heappop(heap)
         one, two, _ = _halves(shape, rng.uniform(0.4, 0.6))
         if min(one.area, two.area) < _MIN_PLOT_M2:
             done.append((number, piece, shape))

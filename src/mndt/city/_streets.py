@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -24,9 +25,7 @@ _SNAP_M = 30.0  # junctions closer than this on one side of a street become one
 _QUARTER = 4.3  # local blocks across a quarter, the land between arterials
 _MAX_LANES = 6
 # who gets a further lane next: main streets have two or three before collectors have two
-_WAVES: Final = tuple(
-    "ACL".index(letter) for letter in "AACACLACLACLCLL"
-)
+_WAVES: Final = tuple("ACL".index(letter) for letter in "AACACLACLACLCLL")
 
 Point = tuple[float, float]
 Warp = Callable[[Float64[Array, "n 2"]], Float64[Array, "n 2"]]
@@ -233,7 +232,7 @@ class _Plan:
             self.levels = {piece: level for piece, level in self.levels.items() if gone not in piece}
 
     def _line(self, points: list[Point], level: int, *, thin: bool = False) -> None:
-        for a, b in zip(points[:-1], points[1:], strict=True):
+        for a, b in pairwise(points):
             if not (thin and level == LOCAL and self.rng.random() < 0.1):
                 self.levels[a, b] = level
 

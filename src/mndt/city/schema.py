@@ -3,11 +3,24 @@
 Loaders, validation messages, defaults, the sample inventory and the documentation are made from
 these rows. A field that is not here does not exist.
 """
+# ruff: noqa: E501 (a table is easier to read with one line for each row)
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """A column in another unit that gives a field its value."""
+
+    column: str
+    unit: str
+    rule: str  # for the docs
+    convert: Callable[[float, Mapping[str, Any]], float]  # value and the row's other fields -> the field's unit
+    aliases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -24,6 +37,7 @@ class Field:
     required: bool = False
     aliases: tuple[str, ...] = ()
     choices: tuple[str, ...] = ()
+    conversions: tuple[Conversion, ...] = ()
 
     @property
     def allowed(self) -> str:
@@ -38,22 +52,50 @@ class Field:
 PATTERNS: Final = ("omni", "sector", "panel")
 ENERGY_CLASSES: Final = ("macro", "rrh", "micro", "pico")
 
+OCCUPIED_SHARE: Final = 0.9
+"""Share of the channel bandwidth that resource blocks fill: LTE of 3 to 20 MHz, TS 36.104 Table 5.6-1."""
+
+
+def _dbm_of_watts(value_w: float, _: Mapping[str, Any]) -> float:
+    from mndt.units import w_to_dbm
+
+    return round(float(w_to_dbm(value_w)), 9)
+
+
+def _blocks_of_mhz(value_mhz: float, row: Mapping[str, Any]) -> float:
+    return float(int(OCCUPIED_SHARE * value_mhz * 1e3 / row["block_khz"] + 1e-6))
+
+
+_WATTS = Conversion("power_w", "W", "10 lg(1000 x power_w)", _dbm_of_watts, ("max_power_w", "tx_power_w"))
+_MILLIWATTS = Conversion(
+    "power_mw", "mW", "10 lg(power_mw)", lambda value, row: _dbm_of_watts(value / 1e3, row), ("max_power_mw",)
+)
+_MEGAHERTZ = Conversion(
+    "frequency_mhz", "MHz", "frequency_mhz / 1000", lambda value, _: value / 1e3,
+    ("freq_mhz", "carrier_mhz", "dl_frequency_mhz"),
+)  # fmt: skip
+_HERTZ = Conversion("carrier_hz", "Hz", "carrier_hz / 1e9", lambda value, _: value / 1e9, ("frequency_hz",))
+_BANDWIDTH = Conversion(
+    "bandwidth_mhz", "MHz", "0.9 x bandwidth_mhz x 1000 / block_khz, rounded down (20 MHz: 100 blocks of 180 kHz)",
+    _blocks_of_mhz, ("bandwidth", "bw_mhz", "channel_bandwidth_mhz"),
+)  # fmt: skip
+
 CELL_FIELDS: Final[tuple[Field, ...]] = (
     Field("cell", "", str, None, None, None, "unique name of the cell", True, ("cell_id", "cellid", "cell_name", "name", "id", "ci", "ecgi", "nci")),
     Field("latitude_deg", "deg", float, None, -80, 84, "WGS 84 latitude", True, ("latitude", "lat")),
     Field("longitude_deg", "deg", float, None, -180, 180, "WGS 84 longitude", True, ("longitude", "lon", "lng", "long")),
     Field("site", "", str, None, None, None, "name of the site; cells within 1 m share one when it is left out", False, ("site_id", "site_name", "enodeb", "gnodeb", "enb", "gnb", "station")),
     Field("azimuth_deg", "deg", float, 0.0, 0, 360, "compass bearing of boresight, clockwise from north", False, ("azimuth", "bearing", "direction", "heading", "azi")),
-    Field("height_m", "m", float, None, 0, 500, "antenna above ground; 3 m indoors and 25 m outdoors when left out", False, ("height", "antenna_height", "antenna_height_m", "hba", "agl", "agl_m")),
-    Field("power_dbm", "dBm", float, None, -30, 60, "maximum transmit power of the cell; 24 dBm indoors and 30 dBm outdoors when left out", False, ("power", "max_power_dbm", "tx_power", "tx_power_dbm", "pmax", "configuredmaxtxpower")),
+    Field("height_m", "m", float, None, 0, 500, "antenna above ground; when left out 3 m indoors and 25 m outdoors, or 3 m above the roof it stands on if that is higher", False, ("height", "antenna_height", "antenna_height_m", "hba", "agl", "agl_m")),
+    Field("power_dbm", "dBm", float, None, -30, 60, "maximum transmit power of the cell; 24 dBm indoors and 30 dBm outdoors when left out", False, ("power", "max_power_dbm", "tx_power", "tx_power_dbm", "pmax", "configuredmaxtxpower"), (), (_WATTS, _MILLIWATTS)),
     Field("mechanical_tilt_deg", "deg", float, 0.0, -30, 30, "downwards positive", False, ("mechanical_tilt", "mtilt", "m_tilt", "mech_tilt")),
     Field("electrical_tilt_deg", "deg", float, 6.0, -15, 20, "downwards positive; has an effect on panels only", False, ("electrical_tilt", "etilt", "e_tilt", "elec_tilt", "tilt", "downtilt")),
     Field("pattern", "", str, None, None, None, "antenna; omni indoors and sector outdoors when left out", False, ("antenna", "antenna_pattern"), PATTERNS),
-    Field("carrier_ghz", "GHz", float, 3.5, 0.4, 100, "carrier frequency; a column frequency_mhz is converted", False, ("carrier", "frequency_ghz", "freq_ghz", "frequency")),
-    Field("blocks", "", int, 45, 1, 1000, "resource blocks (the paper's channels)", False, ("channels", "n_rb", "prb", "prbs", "resource_blocks")),
+    Field("carrier_ghz", "GHz", float, 3.5, 0.4, 100, "carrier frequency", False, ("carrier", "frequency_ghz", "freq_ghz", "frequency"), (), (_MEGAHERTZ, _HERTZ)),
+    Field("blocks", "", int, 45, 1, 1000, "resource blocks (the paper's channels)", False, ("channels", "n_rb", "prb", "prbs", "resource_blocks"), (), (_BANDWIDTH,)),
     Field("block_khz", "kHz", float, 180.0, 15, 10_000, "bandwidth of one block", False, ("block_bandwidth_khz", "rb_khz")),
     Field("indoor", "", bool, False, None, None, "serves the inside of the building it stands in", False, ("is_indoor", "inside")),
-    Field("energy_class", "", str, None, None, None, "row of the EARTH power model; pico indoors and rrh outdoors when left out", False, (), ENERGY_CLASSES),
+    Field("energy_class", "", str, None, None, None, "row of the EARTH power model; when left out pico indoors, and outdoors micro up to 38 dBm, rrh above", False, (), ENERGY_CLASSES),
 )  # fmt: skip
 
 
