@@ -18,14 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from mndt.checks.output import Findings, Peer
-
-CRRM_INSTALL = "pip install 'mndt[peers]'"
+from mndt.checks.output import Result
 
 
 def run(
     *, users: int = 13_000, cells: int = 184, threads: int = 1, seconds: float = 4.0, quick: bool = False
-) -> Findings:
+) -> Result:
     """Time the three clocks and, where it is installed, CRRM.
 
     Args:
@@ -41,21 +39,19 @@ def run(
         users, cells, seconds = max(users // 10, 1), max(cells // 10, 1), 0.5
     for name in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = str(threads)
-    began = time.perf_counter()
     peer = _crrm(users, cells, seconds)
     clocks = _clocks(users, cells)
     figures = {f"{name}_steps_per_s": _rate(clock, seconds) for name, clock in clocks.items()}
     figures["times_real_time"] = figures["twin_steps_per_s"]
     figures["peak_mb"] = _peak_mb()
-    if peer is not None:
-        crrm = float(peer.figures["steps_per_s"] or 0.0)
-        figures["ratio_radio_to_crrm"] = figures["radio_steps_per_s"] / crrm
-        figures["ratio_formula_to_crrm"] = figures["formula_steps_per_s"] / crrm
-    notes = ["CRRM does less per step: no blocks, fading, buffers or maps (docs/benchmarks.md)"]
     if peer is None:
-        notes = [f"CRRM is not installed, so there is no ratio: {CRRM_INSTALL}"]
-    peers = () if peer is None else (peer,)
-    return Findings("step", figures, seeds=(0,), peers=peers, notes=notes, seconds=time.perf_counter() - began)
+        note = "CRRM is not installed, so there is no ratio: pip install 'mndt[peers]'"
+        return Result("step", figures, seeds=[0], note=note)
+    crrm = peer["figures"]["steps_per_s"]
+    figures["ratio_radio_to_crrm"] = figures["radio_steps_per_s"] / crrm
+    figures["ratio_formula_to_crrm"] = figures["formula_steps_per_s"] / crrm
+    note = "CRRM does less in a step: no blocks, fading, buffers or maps (docs/benchmarks.md)"
+    return Result("step", figures, peers=[peer], seeds=[0], note=note)
 
 
 def _rate(clock: Callable[[], None], seconds: float) -> float:
@@ -128,7 +124,7 @@ def _peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / scale
 
 
-def _crrm(n_users: int, n_cells: int, seconds: float) -> Peer | None:
+def _crrm(n_users: int, n_cells: int, seconds: float) -> dict[str, Any] | None:
     """CRRM's figure from its own process, or None where it is not installed."""
     import json
     from importlib.util import find_spec
@@ -138,4 +134,4 @@ def _crrm(n_users: int, n_cells: int, seconds: float) -> Peer | None:
     command = [sys.executable, "-W", "ignore", "-m", "mndt.checks.peer_crrm", str(n_users), str(n_cells), str(seconds)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     figures = json.loads(done.stdout.strip().splitlines()[-1])
-    return Peer("CRRM", figures.pop("version"), figures)
+    return {"name": "CRRM", "version": figures.pop("version"), "figures": figures}

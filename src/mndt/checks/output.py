@@ -20,28 +20,37 @@ Figure = float | int | str | bool | None
 
 
 @dataclass(frozen=True)
-class Result:
+class Peer:
+    """Another program measured in the same run."""
+
+    name: str
+    version: str
+    figures: Mapping[str, Figure]
+
+
+@dataclass(frozen=True)
+class Findings:
     """What one command found.
 
-    >>> found = Result(name="step", figures={"steps_per_s": 51.0}, seeds=[0])
+    >>> found = Findings("step", {"steps_per_s": 51.0}, seeds=(0,))
     >>> json.loads(found.json())["figures"]
     {'steps_per_s': 51.0}
     """
 
     name: str
     figures: Mapping[str, Figure]  # flat: key to number
-    peers: Sequence[Mapping[str, Any]] = ()  # each with name, version and figures
     seeds: Sequence[int] = ()
     seconds: float = 0.0  # wall-clock time of the whole command
-    note: str = ""  # a sentence for people, e.g. about a missing peer
-    table: str = ""  # printed instead of the list of figures
+    peers: Sequence[Peer] = ()
+    notes: Sequence[str] = ()  # sentences for people, e.g. about a missing peer
+    table: str = ""  # for people, in the place of the list of figures
 
     def json(self) -> str:
         """One line: name, figures, peers, machine, seeds, seconds. Figures that are not finite are null."""
         content = {
             "name": self.name,
             "figures": _finite(self.figures),
-            "peers": [{**peer, "figures": _finite(peer["figures"])} for peer in self.peers],
+            "peers": [{"name": p.name, "version": p.version, "figures": _finite(p.figures)} for p in self.peers],
             "machine": machine(),
             "seeds": list(self.seeds),
             "seconds": round(self.seconds, 3),
@@ -49,16 +58,16 @@ class Result:
         return json.dumps(content, default=_plain_number, allow_nan=False)
 
     def text(self) -> str:
-        """The table, or else the figures and the peers' one a line, and the note: for people."""
+        """The table, or else the figures and the peers' one a line, and the notes: for people."""
         rows = list(self.figures.items())
         for peer in self.peers:
-            rows += [(f"{peer['name']} {peer['version']}: {key}", value) for key, value in peer["figures"].items()]
+            rows += [(f"{peer.name} {peer.version}: {key}", value) for key, value in peer.figures.items()]
         width = max((len(key) for key, _ in rows), default=0)
         lines = [self.table] if self.table else [f"{key:<{width}}  {number(value)}" for key, value in rows]
-        return "\n".join([*lines, self.note] if self.note else lines)
+        return "\n".join([*lines, *self.notes])
 
 
-def timed(measure: Callable[[], Result]) -> Result:
+def timed(measure: Callable[[], Findings]) -> Findings:
     """The result of a command with the wall-clock time it took."""
     began = time.perf_counter()
     return replace(measure(), seconds=time.perf_counter() - began)

@@ -62,10 +62,12 @@ class Ways:
 
     @property
     def n_nodes(self) -> int:
+        """Junctions and dead ends."""
         return len(self.node_x_m)
 
     @property
     def n_edges(self) -> int:
+        """Directed edges."""
         return len(self.edge_from)
 
     @property
