@@ -179,9 +179,7 @@ def test_json_is_the_last_line_and_flat() -> None:
     import numpy as np
 
     peer = {"name": "Peer", "version": "1.0", "figures": {"rate": np.float32(2)}}
-    result = output.Result(
-        name="x", figures={"a": np.int64(3), "b": float("nan")}, peers=[peer], seeds=[1], note="no peer"
-    )
+    result = output.Result("x", {"a": np.int64(3), "b": float("nan")}, peers=[peer], seeds=[1], note="no peer")
     content = json.loads(output.timed(lambda: result).json())
     assert set(content) == {"name", "figures", "peers", "machine", "seeds", "seconds"}
     assert content["figures"] == {"a": 3, "b": None}

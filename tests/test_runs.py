@@ -13,7 +13,7 @@ import pytest
 
 import fake_engine
 import mndt
-from mndt import checkpoint, runfolder, runs
+from mndt import checkpoint, comparison, runfolder, runs
 from mndt.city.model import City
 from mndt.city.store import save_city
 from mndt.city.synthetic import synthetic_city
@@ -223,11 +223,43 @@ def test_compare_finds_the_difference(tmp_path: Path, city: City) -> None:
     assert (same.low, same.difference, same.high) == (0, 0, 0)
 
 
-def test_batch_means_by_hand() -> None:
-    """Five batches of two with means 0..4: mean 2, s = sqrt(2.5), t(4, 97.5 %) = 2.7764."""
-    mean, low, high = runs._interval(np.array([0, 0, 1, 1, 2, 2, 3, 3, 4, 4.0]), batch_s=2)
-    half = 2.776445 * np.sqrt(2.5) / np.sqrt(5)
-    assert (mean, low, high) == pytest.approx((2.0, 2.0 - half, 2.0 + half), rel=1e-5)
+def test_jackknife_of_a_mean_is_the_method_of_batch_means() -> None:
+    """Five batches with means 0..4: mean 2, s = sqrt(2.5), t(4, 97.5 %) = 2.7764."""
+    values = np.repeat(np.arange(5.0), 20)
+    without = np.array([values[kept].mean() for kept in comparison._all_but_one(100, 20)])
+    assert comparison._half_width(without) == pytest.approx(2.776445 * np.sqrt(2.5) / np.sqrt(5), rel=1e-5)
+    assert np.isnan(comparison._half_width(np.array([])))
+
+
+def test_batches() -> None:
+    assert len(comparison._all_but_one(600, 60)) == 10
+    assert len(comparison._all_but_one(100, 60)) == 6  # of 15 s: at least five
+    assert comparison._all_but_one(1, 60) == []
+    assert (
+        sum((~kept).astype(int) for kept in comparison._all_but_one(119, 20)) == 1
+    ).all()  # every second in one batch
+
+
+def test_the_interval_covers_as_often_as_it_says() -> None:
+    """Of 400 pairs of noisy ratios without a difference, about 95 % hold 0 in the interval."""
+    rng = np.random.default_rng(0)
+    hits = 0
+    for _ in range(400):
+        part, whole = rng.gamma(2, size=(2, 200)), rng.gamma(5, size=(2, 200))
+        masks = comparison._all_but_one(200, 20)
+        without = np.array([np.subtract(*(part[:, m].sum(axis=1) / whole[:, m].sum(axis=1))) for m in masks])
+        half = comparison._half_width(without)
+        hits += abs(np.subtract(*(part.sum(axis=1) / whole.sum(axis=1)))) <= half
+    assert 0.92 < hits / 400 < 0.98
+
+
+def test_shares_are_compared_over_the_period(tmp_path: Path, city: City) -> None:
+    """The value shown is the one of the report: a ratio of sums, not a mean of ratios."""
+    a = runs.run(city, minutes=2, out=tmp_path / "a")
+    b = runs.run(city, minutes=2, seed=1, out=tmp_path / "b")
+    for difference in runs.compare(a, b):
+        assert difference.a == pytest.approx(a.summary[difference.name])
+        assert difference.b == pytest.approx(b.summary[difference.name])
 
 
 def test_runs_over_other_seconds_are_not_compared(tmp_path: Path, city: City) -> None:

@@ -149,15 +149,17 @@ def report(folders: tuple[Path, ...], out: Path | None) -> None:
 @click.argument("first", metavar="RUN", type=click.Path(path_type=Path))
 @click.argument("second", metavar="RUN", type=click.Path(path_type=Path))
 def compare(first: Path, second: Path) -> None:
-    """Differences between two runs, second by second, with 95 % intervals."""
+    """Totals of two runs over the same seconds, with the 95 % interval of the difference."""
     from mndt import runs
     from mndt.checks.output import aligned, number
 
     a, b = runs.read(first), runs.read(second)
-    rows = [["mean of", a.folder.name, b.folder.name, "difference", "95 % interval"]]
+    rows = [["", a.folder.name, b.folder.name, "difference", "95 % interval"]]
     for d in runs.compare(a, b):
         interval = f"{number(d.low)} to {number(d.high)}" if d.low == d.low else "too short"
-        rows.append([d.name, number(d.a), number(d.b), number(d.difference), interval])
+        rows.append(
+            [f"{d.name} [{d.unit}]" if d.unit else d.name, number(d.a), number(d.b), number(d.difference), interval]
+        )
     click.echo(aligned(rows))
 
 

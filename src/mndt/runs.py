@@ -12,14 +12,14 @@ import platform
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mndt import checkpoint, runfolder
+from mndt.comparison import Difference, compare
 from mndt.errors import InputError, unknown_name
 from mndt.parallel import bar
 from mndt.runfolder import STEPS_PER_PART, Part, Run, read
@@ -143,6 +143,8 @@ def build(
 
     city = city if city is not None else open_city(scenario.city, scenario.name)
     if say is not None:
+        from mndt.forecast import forecast
+
         say(forecast(scenario, city).sentence)
     return engine.build_world(
         city,
@@ -154,60 +156,6 @@ def build(
         cache_dir=cache_dir,
         n_jobs=n_jobs,
     )
-
-
-# What it will take -----------------------------------------------------------------------------
-
-SECONDS_PER_LINK: Final = 15e-9
-"""One user and cell in one step, measured on one 2.x GHz core."""
-SECONDS_PER_STEP: Final = 3e-3
-"""Fixed costs of a step."""
-COMPILE_S: Final = 10.0
-"""Compiling or loading the kernels."""
-BYTES_PER_LINK: Final = 8.0
-"""Working memory of one user and cell."""
-LIBRARIES_BYTES: Final = 4e8
-"""What Python and its libraries take by themselves."""
-
-
-@dataclass(frozen=True)
-class Forecast:
-    """What a run will take, from the sizes alone."""
-
-    users: int
-    cells: int
-    steps: int
-    maps_s: float  # building gain maps, where they are not in the cache
-    steps_s: float
-    bytes: float
-
-    @property
-    def sentence(self) -> str:
-        """For the user, before long work."""
-        return (
-            f"{self.steps:,} steps of {self.users:,} users and {self.cells:,} cells: about {_duration(self.steps_s)}"
-            f" and {self.bytes / 1e9:.1f} GB; gain maps, once, about {_duration(self.maps_s)}."
-        )
-
-
-def forecast(scenario: Scenario, city: City) -> Forecast:
-    """Estimate time and memory of a run before anything is built."""
-    from mndt.radio.maps import estimate
-    from mndt.users.population import PAPER_USERS_PER_KM2
-
-    count = scenario.users.count
-    n_users = round(city.frame.area_km2 * PAPER_USERS_PER_KM2) if count is None else count
-    n_cells, steps = len(city.cells), scenario.run.steps
-    maps_s, maps_mb = estimate(city, scenario.radio)
-    steps_s = COMPILE_S + steps * (SECONDS_PER_STEP + SECONDS_PER_LINK * n_users * n_cells)
-    memory = LIBRARIES_BYTES + maps_mb * 1e6 + BYTES_PER_LINK * n_users * n_cells
-    return Forecast(n_users, n_cells, steps, maps_s, steps_s, memory)
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 # Steps -----------------------------------------------------------------------------------------
@@ -419,67 +367,3 @@ def summarise(run: Run) -> dict[str, float | None]:
     from mndt.network import kpi
 
     return {name: v if math.isfinite(v) else None for name, v in kpi.summarise(run.kpis.fetchnumpy()).items()}
-
-
-@dataclass(frozen=True)
-class Difference:
-    """One figure of two runs. `low` and `high` bound the mean difference b - a (95 %)."""
-
-    name: str
-    a: float
-    b: float
-    difference: float
-    low: float
-    high: float
-
-
-def compare(a: Run, b: Run, *, batch_s: int = 60) -> list[Difference]:
-    """The totals of two runs of equal length and start, second by second.
-
-    The interval is Student's t over means of batches, because successive seconds resemble each
-    other (method of batch means: Law, Simulation Modeling and Analysis, 5th ed., section 9.5.3).
-
-    Args:
-        a: the yardstick.
-        b: the run to judge by it.
-        batch_s: length of a batch in seconds; halved until there are at least five batches.
-
-    Raises:
-        InputError: the runs do not cover the same seconds.
-    """
-    one, two = a.kpis.fetchnumpy(), b.kpis.fetchnumpy()
-    if not np.array_equal(one["time_s"], two["time_s"]):
-        raise InputError(
-            "runs",
-            f"{_span(one)} and {_span(two)}",
-            allowed="two runs over the same seconds",
-            fix="run both with the same start and minutes",
-        )
-    return [
-        Difference(
-            name, float(np.mean(one[name])), float(np.mean(two[name])), *_interval(two[name] - one[name], batch_s)
-        )
-        for name in one
-        if name != "time_s"
-    ]
-
-
-def _interval(difference: np.ndarray, batch_s: int) -> tuple[float, float, float]:
-    """Mean and 95 % interval by batch means."""
-    values = np.asarray(difference, np.float64)
-    while batch_s > 1 and len(values) // batch_s < 5:
-        batch_s //= 2
-    n = len(values) // batch_s
-    mean = float(values.mean())
-    if n < 2:
-        return mean, math.nan, math.nan
-    from scipy.special import stdtrit
-
-    batches = values[: n * batch_s].reshape(n, batch_s).mean(axis=1)
-    half = float(stdtrit(n - 1, 0.975) * batches.std(ddof=1) / math.sqrt(n))
-    return mean, mean - half, mean + half
-
-
-def _span(columns: dict[str, np.ndarray]) -> str:
-    first, last = int(columns["time_s"][0]), int(columns["time_s"][-1])
-    return f"{first // 3600:02d}:{first % 3600 // 60:02d} to {last // 3600:02d}:{last % 3600 // 60:02d}"

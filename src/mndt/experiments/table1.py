@@ -84,7 +84,7 @@ def run(*, seed: int = 0, crowd: bool = True) -> Result:
             f": when everyone asks at once {figures['unserved']:,} are left unserved"
             f" ({figures['unserved_inside']:,} inside buildings and areas, {figures['unserved_outside']:,} on the way)"
         )
-    return Result(name="table1", figures=figures, seeds=[seed], table=aligned(rows), note=note + ".")
+    return Result("table1", figures, seeds=[seed], table=aligned(rows), note=note + ".")
 
 
 def settings(world: World) -> dict[str, float]:
