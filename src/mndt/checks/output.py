@@ -20,29 +20,20 @@ Figure = float | int | str | bool | None
 
 
 @dataclass(frozen=True)
-class Peer:
-    """Another program measured in the same run."""
-
-    name: str
-    version: str
-    figures: Mapping[str, Figure]
-
-
-@dataclass(frozen=True)
-class Findings:
+class Result:
     """What one command found.
 
-    >>> found = Findings("step", {"steps_per_s": 51.0}, seeds=(0,))
+    >>> found = Result("step", {"steps_per_s": 51.0}, seeds=[0])
     >>> json.loads(found.json())["figures"]
     {'steps_per_s': 51.0}
     """
 
     name: str
     figures: Mapping[str, Figure]  # flat: key to number
+    peers: Sequence[Mapping[str, Any]] = ()  # each with name, version and figures
     seeds: Sequence[int] = ()
     seconds: float = 0.0  # wall-clock time of the whole command
-    peers: Sequence[Peer] = ()
-    notes: Sequence[str] = ()  # sentences for people, e.g. about a missing peer
+    note: str = ""  # a sentence for people, e.g. about a missing peer
     table: str = ""  # for people, in the place of the list of figures
 
     def json(self) -> str:
@@ -50,7 +41,7 @@ class Findings:
         content = {
             "name": self.name,
             "figures": _finite(self.figures),
-            "peers": [{"name": p.name, "version": p.version, "figures": _finite(p.figures)} for p in self.peers],
+            "peers": [{**peer, "figures": _finite(peer["figures"])} for peer in self.peers],
             "machine": machine(),
             "seeds": list(self.seeds),
             "seconds": round(self.seconds, 3),
@@ -58,16 +49,16 @@ class Findings:
         return json.dumps(content, default=_plain_number, allow_nan=False)
 
     def text(self) -> str:
-        """The table, or else the figures and the peers' one a line, and the notes: for people."""
+        """The table, or else the figures and the peers' one a line, and the note: for people."""
         rows = list(self.figures.items())
         for peer in self.peers:
-            rows += [(f"{peer.name} {peer.version}: {key}", value) for key, value in peer.figures.items()]
+            rows += [(f"{peer['name']} {peer['version']}: {key}", value) for key, value in peer["figures"].items()]
         width = max((len(key) for key, _ in rows), default=0)
         lines = [self.table] if self.table else [f"{key:<{width}}  {number(value)}" for key, value in rows]
-        return "\n".join([*lines, *self.notes])
+        return "\n".join([*lines, self.note] if self.note else lines)
 
 
-def timed(measure: Callable[[], Findings]) -> Findings:
+def timed(measure: Callable[[], Result]) -> Result:
     """The result of a command with the wall-clock time it took."""
     began = time.perf_counter()
     return replace(measure(), seconds=time.perf_counter() - began)
