@@ -51,7 +51,7 @@ class DemandParameters:
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     scale: Annotated[float, Ge(0.0), Le(1000.0)] = 1.0  # factor on every rate
-    busy_share: Annotated[float, Ge(0.0), Lt(1.0)] = 0.42  # of users in a session in their busiest hour
+    busy_share: Annotated[float, Ge(0.0), Lt(1.0)] = 0.2  # of users in a session in their busiest hour
     session_sigma: Annotated[float, Ge(0.0), Le(3.0)] = 0.8  # of the logarithm of session lengths
     rate_sigma: Annotated[float, Ge(0.0), Le(3.0)] = 0.5  # of the logarithm of the rate
     rate_memory: Annotated[float, Ge(0.0), Lt(1.0)] = 0.9  # correlation of the rate from second to second
