@@ -234,15 +234,19 @@ def _queue(
 ) -> tuple[Int8[Array, "users"], Float32[Array, "users"], Float32[Array, "users"]]:
     """Service, backlog and waiting bits of every user: what is left and still wanted, plus arrivals.
 
-    What exceeds the network's patience is given up: it no longer waits, but it was offered and
-    never delivered. The absent want nothing.
+    A backlog of more than the network's patience is given up; once a session is over, a second's
+    worth of its mean rate is given up each second, so nobody waits for what nobody wants any more.
+    What is given up was offered and is never delivered. The absent want nothing.
     """
-    service = np.where((demand.service < 0) & (state.buffer_bits > 0), state.service, demand.service)
-    wanted = (users.mode != Mode.ABSENT) & (service >= 0)
-    longest_bits = SERVICE_RATE_BPS[service] * np.float32(world.network.patience_s)
-    backlog_bits = np.where(wanted, np.minimum(state.buffer_bits, longest_bits), np.float32(0.0))
-    waiting_bits = backlog_bits + np.where(wanted, demand.bits, np.float32(0.0))
-    return np.where(wanted, service, -1).astype(np.int8), backlog_bits, waiting_bits
+    over = demand.service < 0
+    service = np.where(over & (state.buffer_bits > 0), state.service, demand.service)
+    rate_bps = SERVICE_RATE_BPS[service]
+    wanted_bits = np.minimum(state.buffer_bits, rate_bps * np.float32(world.network.patience_s))
+    backlog_bits = np.maximum(wanted_bits - np.where(over, rate_bps * np.float32(STEP_S), np.float32(0.0)), 0.0)
+    present = users.mode != Mode.ABSENT
+    backlog_bits = np.where(present, backlog_bits, np.float32(0.0))
+    waiting_bits = backlog_bits + np.where(present, demand.bits, np.float32(0.0))
+    return np.where(present & ((waiting_bits > 0) | ~over), service, -1).astype(np.int8), backlog_bits, waiting_bits
 
 
 def _connect(
