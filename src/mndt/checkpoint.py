@@ -10,8 +10,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
-import os
-import tempfile
+import secrets
 import zipfile
 from collections.abc import Callable
 from enum import IntEnum
@@ -38,15 +37,9 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     Raises:
         InputError: the disk is full or the folder cannot be written.
     """
-    try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-        os.close(handle)
-    except OSError as error:
-        raise unwritable(path, error) from None
-    part = Path(name)
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         write(part)
-        part.chmod(0o644)
         part.replace(path)
     except OSError as error:
         raise unwritable(path, error) from None

