@@ -285,6 +285,22 @@ def test_checkpoint_gives_everything_back(tmp_path: Path, city: City) -> None:
         assert np.array_equal(one, two)
 
 
+def test_records_come_back_aligned_and_leave_no_chance_bytes(tmp_path: Path) -> None:
+    """Gaps between the fields of records hold whatever was in memory; files must not."""
+    pair = np.dtype([("flag", np.int8), ("value", np.float64)], align=True)
+    kind = np.dtype([("small", np.int8), ("pair", pair), ("few", np.int16, (3,))], align=True)
+    files = []
+    for rubbish in (0x00, 0xFF):
+        records = np.frombuffer(bytes([rubbish]) * kind.itemsize * 4, dtype=kind).copy()
+        records["small"], records["pair"]["flag"], records["pair"]["value"], records["few"] = 1, 2, 0.5, 3
+        checkpoint.save(tmp_path / "c.npz", {"records": records})
+        files.append((tmp_path / "c.npz").read_bytes())
+    assert files[0] == files[1]
+    back, _ = checkpoint.load(tmp_path / "c.npz", {"records": np.zeros(0, kind)})
+    assert back["records"].dtype.isalignedstruct
+    assert (back["records"] == records).all()
+
+
 def test_a_broken_checkpoint_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "c.npz").write_bytes(b"PK\x03\x04 cut off")
     with pytest.raises(InputError, match="not a checkpoint"):

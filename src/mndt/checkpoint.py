@@ -117,9 +117,9 @@ def _take_apart(value: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
     """The JSON node of `value`; arrays (and NumPy scalars, to keep their type) go to `arrays`."""
     if isinstance(value, np.ndarray | np.generic):
         array = np.asarray(value)
-        if array.dtype == object:
+        if array.dtype.hasobject:
             raise TypeError(f"{path} is an array of objects; a state holds numbers and texts only")
-        arrays[path] = array
+        arrays[path] = _without_padding(array)
         return {"kind": "array" if isinstance(value, np.ndarray) else "scalar", "path": path}
     if isinstance(value, IntEnum):
         return {"kind": "plain", "value": int(value)}
@@ -136,6 +136,23 @@ def _take_apart(value: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
     raise TypeError(f"{path} is a {type(value).__name__}; a state holds dataclasses, arrays and plain values only")
 
 
+def _without_padding(array: np.ndarray) -> np.ndarray:
+    """A copy of records with zeros in the gaps between fields, where memory holds anything."""
+    if array.dtype.names is None:
+        return array
+    clean = np.zeros(array.shape, array.dtype)
+    _copy_fields(array, clean)
+    return clean
+
+
+def _copy_fields(source: np.ndarray, target: np.ndarray) -> None:
+    if source.dtype.names is None:
+        target[...] = source
+        return
+    for name in source.dtype.names:
+        _copy_fields(source[name], target[name])
+
+
 def _take_apart_all(nodes: dict[str, Any], path: str, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
     return {name: _take_apart(value, f"{path}.{name}", arrays) for name, value in nodes.items()}
 
@@ -145,7 +162,10 @@ def _put_together(node: dict[str, Any], template: Any, arrays: dict[str, np.ndar
     if kind == "plain":
         return type(template)(node["value"]) if isinstance(template, IntEnum) else node["value"]
     if kind in ("array", "scalar"):
-        return arrays[node["path"]] if kind == "array" else arrays[node["path"]][()]
+        array = arrays[node["path"]]
+        if array.dtype.names and isinstance(template, np.ndarray) and template.dtype == array.dtype:
+            array = array.view(template.dtype)  # the file does not keep that records were aligned; kernels care
+        return array if kind == "array" else array[()]
     fields = node["fields"]
     if kind == "dict":
         known = template if isinstance(template, dict) else {}
