@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
 
 from mndt.pictures.style import GRID, INK, MUTED, quiet_axes, run_colour, run_dash
 from mndt.pictures.words import shown
@@ -23,6 +23,10 @@ CURVES: Final = ("X.ThroughputDl", "X.SatisfiedShare", "X.OutageRatio", "DRB.Mea
 """What is shown over time."""
 
 RATE_RANGE_BPS: Final = (1e4, 1e9)
+"""Ends of the axis of rates when nobody has any."""
+
+LEAST_RATE_BPS: Final = 1e3
+"""Rates below are no service: their share is where the curves begin."""
 
 
 class Table(Protocol):
@@ -82,7 +86,7 @@ def draw_curve(axes: Axes, totals: dict[str, dict[str, Array]], column: str, *, 
         axes.plot(time_s, mean, color=run_colour(row), linewidth=2.0, linestyle=run_dash(row), label=name)
         highest = max(highest, float(np.nanmax(values, initial=0.0)))
     quiet_axes(axes)
-    axes.margins(x=0)
+    axes.set_xlim(*_span_s(totals))
     # From zero, so that heights compare; a share ends at 100 % unless it stays far below.
     axes.set_ylim(0, 100 if look.unit == "%" and highest > 50 else (highest * 1.08 or 1))
     axes.xaxis.set_major_locator(_minutes(totals))
@@ -95,10 +99,15 @@ def draw_curve(axes: Axes, totals: dict[str, dict[str, Array]], column: str, *, 
         axes.set_title(look.label, loc="left", fontsize=10, color=INK)
 
 
-def _minutes(totals: dict[str, dict[str, Array]]) -> Any:
-    from matplotlib.ticker import MultipleLocator
+def _span_s(totals: dict[str, dict[str, Array]]) -> tuple[float, float]:
+    """From the first second to the end of the last, over all runs; ten seconds at least."""
+    first = min(float(table["time_s"][0]) for table in totals.values())
+    return first, max(first + 10.0, *(float(table["time_s"][-1]) + 1.0 for table in totals.values()))
 
-    span_s = max(float(np.ptp(table["time_s"])) if len(table["time_s"]) else 0.0 for table in totals.values())
+
+def _minutes(totals: dict[str, dict[str, Array]]) -> MultipleLocator:
+    first_s, end_s = _span_s(totals)
+    span_s = end_s - first_s
     steps_s = (10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400, 43200, 86400)
     return MultipleLocator(next((step for step in steps_s if span_s / step <= 7), steps_s[-1]))
 
@@ -113,7 +122,8 @@ def running_mean(values: Float[Array, "seconds"], width: int) -> Float[Array, "s
     window = np.ones(min(width, max(1, len(values))))
     total = np.convolve(np.where(known, values, 0.0), window, mode="same")
     count = np.convolve(known.astype(np.float64), window, mode="same")
-    return np.divide(total, count, out=np.full(len(values), np.nan), where=count > 0.5)
+    mean: Array = np.divide(total, count, out=np.full(len(values), np.nan), where=count > 0.5)
+    return mean
 
 
 def clock(second: float) -> str:
@@ -134,7 +144,9 @@ def rate_cdf(runs: Sequence[RunTables]) -> Figure:
 
 def active_rates_bps(users: dict[str, Array]) -> Float[Array, "samples"]:
     """Rates of all users that were active in a snapshot; 0 for those without a block."""
-    return np.asarray(users["X.UserRate"], dtype=np.float64)[np.asarray(users["X.Active"], dtype=bool)]
+    rates: Array = np.asarray(users["X.UserRate"], dtype=np.float64)
+    active: Array = rates[np.asarray(users["X.Active"], dtype=bool)]
+    return active
 
 
 def rate_curves(rates_bps: dict[str, Float[Array, "samples"]]) -> Figure:
@@ -142,15 +154,16 @@ def rate_curves(rates_bps: dict[str, Float[Array, "samples"]]) -> Figure:
     fig = Figure(figsize=(7.4, 3.3), layout="constrained", facecolor="white")
     axes = fig.add_subplot()
     positive = np.concatenate([r[r > 0] for r in rates_bps.values()]) if rates_bps else np.zeros(0)
-    low, high = RATE_RANGE_BPS if not len(positive) else (np.percentile(positive, 0.5), positive.max())
-    low, high = (float(10.0 ** np.floor(np.log10(low))), float(10.0 ** np.ceil(np.log10(high * 1.0001))))
+    low, high = RATE_RANGE_BPS if not len(positive) else (np.percentile(positive, 0.5), np.percentile(positive, 99.9))
+    low = max(LEAST_RATE_BPS, float(10.0 ** np.floor(np.log10(0.999 * low))))
+    high = max(10.0 * low, float(10.0 ** np.ceil(np.log10(high * 1.0001))))
     for row, (name, rates) in enumerate(rates_bps.items()):
         ordered = np.sort(rates)
         # At most 600 points: the curve does not change to the eye and the page stays small.
-        at = np.unique(np.linspace(0, len(ordered) - 1, min(len(ordered), 600)).astype(np.int64)) if len(ordered) else []
+        at = np.unique(np.linspace(0, len(ordered) - 1, min(len(ordered), 600)).astype(np.int64))
         x = np.maximum(ordered[at], low)
-        y = 100.0 * (np.asarray(at) + 1) / max(1, len(ordered))
-        axes.step([low, *x, high], [0, *y, 100] if len(ordered) else [0, 0], where="post", label=name)
+        y = 100.0 * (at + 1) / max(1, len(ordered))
+        axes.step([low, *x, max(high, *x)] if len(x) else [], [0, *y, 100] if len(x) else [], where="post", label=name)
         axes.lines[-1].set(color=run_colour(row), linestyle=run_dash(row), linewidth=2.0)
     quiet_axes(axes)
     axes.set_xscale("log")

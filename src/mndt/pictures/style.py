@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import io
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,16 +28,17 @@ RUN_COLOURS: Final = ("#0072b2", "#d55e00", "#009e73", "#a3559b", "#8a6d00", "#4
 RUN_DASHES: Final = ("solid", (0, (5, 1.6)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)), (0, (9, 2)), (0, (3, 1)))
 
 CELL_COLOURS: Final = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#ee8833")
-"""Colours of cells; neighbours never share one. Paul Tol's bright scheme (https://sronpersonalpages.nl/~pault/) plus orange."""
+"""Colours of cells (Paul Tol's bright scheme, https://sronpersonalpages.nl/~pault/, and orange)."""
 
 UNSERVED: Final = "#000000"
+HALO: Final = "#ffffff"
 
 DPI: Final = 200
 """Pixels per inch of map pictures: about twice what a page shows."""
 
 FONT: Final = "DejaVu Sans"  # ships with matplotlib, so pictures look alike on every machine
 
-RC: Final[Mapping[str, Any]] = {
+RC: Final[Any] = {
     "font.family": FONT,
     "svg.fonttype": "none",  # text stays text: it can be searched, read aloud and takes the page's typeface
     "svg.hashsalt": "mndt",
@@ -94,9 +94,10 @@ def to_png(fig: Figure, *, transparent: bool = False) -> bytes:
     canvas = FigureCanvasAgg(fig)
     if transparent:
         fig.patch.set_alpha(0.0)
-    with mpl.rc_context(dict(RC)):
-        canvas.draw()
-    image = Image.fromarray(np.asarray(canvas.buffer_rgba()))
+    with mpl.rc_context(RC):
+        canvas.draw()  # type: ignore[no-untyped-call]
+    pixels = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
+    image = Image.fromarray(pixels)
     # Flat map colours need no 16 million shades: a palette makes the file about three times smaller.
     small = (
         image.quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
@@ -104,7 +105,7 @@ def to_png(fig: Figure, *, transparent: bool = False) -> bytes:
         else image.convert("RGB").quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     )
     out = io.BytesIO()
-    small.save(out, "png", compress_level=9)
+    small.save(out, "png", compress_level=6)
     return out.getvalue()
 
 
@@ -152,6 +153,6 @@ def _escape(text: str) -> str:
 def save(fig: Figure, path: str | Path) -> Path:
     """Write the figure to a file; the ending decides the format (png, svg, pdf, ...)."""
     path = Path(path)
-    with mpl.rc_context(dict(RC)):
+    with mpl.rc_context(RC):
         fig.savefig(path, dpi=fig.dpi, metadata={"Date": None} if path.suffix == ".svg" else None)
     return path

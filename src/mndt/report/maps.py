@@ -24,20 +24,21 @@ TALL: Final = 1.15
 
 def city_values(view: View) -> dict[str, Any]:
     """What the map of the city and its users needs."""
-    from mndt.pictures import maps, to_png_base64
+    from mndt.pictures import layers, to_png_base64
     from mndt.pictures.style import CELL_COLOURS
 
     city = view.city
-    base = maps.layer_picture(city.frame, maps.ground(city), maps.furniture(city.attribution))
-    heights = [0, 10, 20, 30, int(maps.TALL_M)]
+    base = layers.layer_picture(city.frame, layers.ground(city))
+    heights = [0, 10, 20, 30, int(layers.TALL_M)]
     return {
         "frame": _frame(view),
+        "attribution": city.attribution,
         "base": to_png_base64(base),
         "users": [_users(view, run) for run in view.runs],
         "palette": list(CELL_COLOURS),
-        "park": maps.PARK,
-        "has_parks": bool(maps.parks(city)),
-        "heights": [(h, maps.height_colour(h)) for h in heights],
+        "park": layers.PARK,
+        "has_parks": bool(layers.parks(city)),
+        "heights": [(h, layers.height_colour(h)) for h in heights],
         "known_heights": int(city.buildings.height_known.sum()),
         "buildings": len(city.buildings),
         "hover": _hover(view),
@@ -45,7 +46,7 @@ def city_values(view: View) -> dict[str, Any]:
 
 
 def _users(view: View, run: RunView) -> dict[str, Any]:
-    from mndt.pictures import maps, to_png_base64
+    from mndt.pictures import layers, to_png_base64
     from mndt.pictures.curves import clock
 
     city, now = view.city, run.snapshot
@@ -54,9 +55,9 @@ def _users(view: View, run: RunView) -> dict[str, Any]:
     serving = np.where(active & ~np.asarray(now["connected"], bool)[here], -1, now["serving"][here])
     serving = np.where(~active & (serving < 0), -2, serving)  # idle and camping nowhere: nobody's loss
     drawn = serving != -2
-    fig = maps.layer_picture(
+    fig = layers.layer_picture(
         city.frame,
-        maps.users_layer(city, now["x_m"][here][drawn], now["y_m"][here][drawn], serving[drawn], active[drawn]),
+        layers.users_layer(city, now["x_m"][here][drawn], now["y_m"][here][drawn], serving[drawn], active[drawn]),
     )
     return {
         "name": run.name,
@@ -70,24 +71,22 @@ def _users(view: View, run: RunView) -> dict[str, Any]:
 
 def coverage_values(view: View, coverage: Coverage) -> dict[str, Any]:
     """What the map of coverage needs."""
-    from mndt.pictures import maps, to_png_base64
+    from mndt.pictures import layers, to_png_base64
     from mndt.pictures.words import digits
 
     city, cell_m = view.city, coverage.cell_m
-    lines = maps.outlines(city, "#00000073")
-    notice = maps.furniture(city.attribution)
-    power = maps.layer_picture(city.frame, maps.rsrp_layer(coverage.rsrp_dbm, cell_m), lines, notice)
-    server = maps.layer_picture(city.frame, maps.server_layer(city, coverage.best_cell, cell_m), lines, notice)
+    lines = layers.outlines(city, "#00000073")
+    power = layers.layer_picture(city.frame, layers.rsrp_layer(coverage.rsrp_dbm, cell_m), lines)
+    server = layers.layer_picture(city.frame, layers.server_layer(city, coverage.best_cell, cell_m), lines)
     places = (("whole area", None), ("outdoors", ~coverage.indoor), ("in buildings", coverage.indoor))
-    shares = [
-        (level, [100 * coverage.share_above(level, where) for _, where in places]) for level in THRESHOLDS_DBM
-    ]
+    shares = [(level, [100 * coverage.share_above(level, where) for _, where in places]) for level in THRESHOLDS_DBM]
     block_hz = np.unique(city.cells.block_hz)
     return {
         "frame": _frame(view),
+        "attribution": city.attribution,
         "power": to_png_base64(power),
         "server": to_png_base64(server),
-        "stops": maps.rsrp_stops(*maps.rsrp_range_dbm(coverage.rsrp_dbm)),
+        "stops": layers.rsrp_stops(*layers.rsrp_range_dbm(coverage.rsrp_dbm)),
         "places": [name for name, _ in places],
         "shares": shares,
         "median": digits(_median(coverage.rsrp_dbm)),
@@ -104,14 +103,18 @@ def _median(values: Array) -> float:
 
 
 def _frame(view: View) -> dict[str, Any]:
+    from mndt.pictures import layers, to_png_base64
+
     city = view.city
     width, depth = city.frame.width_m, city.frame.depth_m
+    furniture = layers.layer_picture(city.frame, layers.furniture(city.attribution))
     return {
         "city": city.name,
         "width": round(width, 1),
         "depth": round(depth, 1),
         "tall": depth > TALL * width,
         "shapes": _shapes(city),
+        "furniture": to_png_base64(furniture, transparent=True),
         "stroke": round(0.0012 * float(np.sqrt(width * depth)), 2),
         "names": view.names,
     }
@@ -119,9 +122,9 @@ def _frame(view: View) -> dict[str, Any]:
 
 def _shapes(city: City) -> list[dict[str, Any]]:
     """Every cell's symbol as an SVG path in metres, y downwards."""
-    from mndt.pictures import maps
+    from mndt.pictures import layers
 
-    drawn = zip(maps.cell_outlines(city), maps.cell_colours(city), city.cells.name, strict=True)
+    drawn = zip(layers.cell_outlines(city), layers.cell_colours(city), city.cells.name, strict=True)
     return [
         {"path": _path(xy, city.frame.depth_m), "colour": colour, "label": f"{name}, {kind(city, row)}"}
         for row, (xy, colour, name) in enumerate(drawn)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any, Final
 
-from mndt.network.kpi import KPI_FIELDS, KpiField
+from mndt.network.kpi import KPI_FIELDS
 from mndt.report.view import RunView, View
+
+LEAST_DIFFERENCE: Final = 0.005
+"""In the units of the page; less is no difference to a planner."""
 
 
 def of(run: RunView, column: str) -> str:
@@ -28,7 +31,7 @@ def verdict(difference: float, better: int) -> str:
     >>> verdict(-0.5, better=-1), verdict(0.0, better=1), verdict(2.0, better=0)
     ('better', '', '')
     """
-    if better == 0 or difference == 0 or not math.isfinite(difference):
+    if better == 0 or not math.isfinite(difference) or abs(difference) < LEAST_DIFFERENCE:
         return ""
     return "better" if difference * better > 0 else "worse"
 
@@ -58,10 +61,12 @@ def percent(before: float, after: float) -> str:
     ('−50 %', '8.0 times')
     """
     change = 100 * (after / before - 1)
+    if abs(change) < 0.05:
+        return "0 %"
     if abs(change) >= 200 and after > 0:
         return f"{after / before:.1f} times"
     sign = "+" if change >= 0 else "−"
-    return f"{sign}{abs(change):.1f} %" if abs(change) < 9.95 and round(abs(change), 1) else f"{sign}{abs(change):.0f} %"
+    return f"{sign}{abs(change):.1f} %" if abs(change) < 9.95 else f"{sign}{abs(change):.0f} %"
 
 
 def tile(view: View, column: str) -> dict[str, Any]:
@@ -102,7 +107,11 @@ def finding(view: View) -> str:
     elif a and b / a >= 2:
         carries = f"{b / a:.1f} times the traffic it delivers under {first.name}"
     else:
-        carries = f"{abs(100 * (b / a - 1)):.0f} % {'more' if b > a else 'less'} traffic than under {first.name}" if a else "traffic"
+        carries = (
+            f"{abs(100 * (b / a - 1)):.0f} % {'more' if b > a else 'less'} traffic than under {first.name}"
+            if a
+            else "traffic"
+        )
     shares = {run.name: 100 * run.summary["X.OutageRatio"] for run in (first, last)}
     return (
         f"Under {last.name} the network delivers {carries}. It meets {of(last, 'X.SatisfiedShare')} of the demand "
@@ -112,8 +121,11 @@ def finding(view: View) -> str:
 
 
 def kpi_rows(view: View) -> list[dict[str, Any]]:
-    """Every total of the runs: values, differences from the first, interval and definition."""
-    from mndt.pictures.words import digits, shown
+    """Every total of the runs: values, difference of the last from the first, interval, definition.
+
+    A difference is called better or worse only where its interval leaves out zero.
+    """
+    from mndt.pictures.words import digits, shown, signed
 
     first, last = view.runs[0], view.runs[-1]
     intervals = _intervals(view)
@@ -121,6 +133,8 @@ def kpi_rows(view: View) -> list[dict[str, Any]]:
     for number, f in enumerate((f for f in KPI_FIELDS if f.level == "total" and f.column in first.summary), start=1):
         look = shown(f.column)
         values = [run.summary[f.column] * look.scale for run in view.runs]
+        low, high = intervals.get(f.column, (0.0, 0.0))
+        unclear = f.column in intervals and low <= 0 <= high
         rows.append(
             {
                 "number": number,
@@ -129,35 +143,28 @@ def kpi_rows(view: View) -> list[dict[str, Any]]:
                 "unit": look.unit,
                 "values": [digits(value) for value in values],
                 "difference": difference_text(values[0], values[-1], look.unit) if first is not last else "",
-                "verdict": verdict(values[-1] - values[0], look.better) if first is not last else "",
-                "interval": intervals.get(f.column, ""),
+                "verdict": "" if first is last or unclear else verdict(values[-1] - values[0], look.better),
+                "interval": f"{signed(low)} to {signed(high)}" if f.column in intervals else "",
                 "definition": f.definition,
             }
         )
     return rows
 
 
-def _intervals(view: View) -> dict[str, str]:
-    """95 % intervals of the mean difference between the first and the last run, where they say
-    something about the totals: the satisfied share of a period is no mean over its seconds."""
+def _intervals(view: View) -> dict[str, tuple[float, float]]:
+    """95 % intervals of the difference of the last run from the first, as shown on paper."""
+    from mndt.comparison import compare
     from mndt.errors import InputError
-    from mndt.pictures.words import shown, signed
-    from mndt.runs import compare
+    from mndt.pictures.words import shown
 
     if len(view.runs) < 2:
         return {}
     try:
         found = compare(view.runs[0].run, view.runs[-1].run)  # type: ignore[arg-type]
-    except InputError:
+    except InputError:  # runs over other seconds cannot be paired
         return {}
-    texts = {}
-    fields: dict[str, KpiField] = {f.column: f for f in KPI_FIELDS if f.level == "total"}
-    for d in found:
-        if d.name == "X.SatisfiedShare" or not math.isfinite(d.low) or d.low == d.high or d.name not in fields:
-            continue
-        scale = shown(d.name).scale * (len(view.runs[0].totals["time_s"]) if fields[d.name].counted else 1)
-        texts[d.name] = f"{signed(d.low * scale)} to {signed(d.high * scale)}"
-    return texts
+    scale = {d.name: shown(d.name).scale for d in found}
+    return {d.name: (d.low * scale[d.name], d.high * scale[d.name]) for d in found if d.low < d.high}
 
 
 def _definition(column: str) -> str:

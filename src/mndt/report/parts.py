@@ -13,6 +13,12 @@ from mndt.report.view import RunView, View
 HEADLINE: Final = ("X.ThroughputDl", "X.SatisfiedShare", "X.OutageRatio")
 """What a planner wants to know first."""
 
+NOTES: Final = {
+    "X.SatisfiedShare": "Of each second by itself: what waits counts again in every second, so this lies below the "
+    "share over the whole run."
+}
+"""What a reader should know about a curve."""
+
 WORST: Final = 10
 """Rows of the table of cells under pressure."""
 
@@ -28,7 +34,6 @@ def heading(view: View) -> dict[str, Any]:
     return {
         "city": view.city.name,
         "hours": f"{clock(start_s)} to {clock(end_s)}",
-        "minutes": len(first.totals["time_s"]) / 60,
         "users": int(counts["users"]),
         "cells": len(view.city.cells),
         "sites": len(view.city.sites),
@@ -70,7 +75,7 @@ def curves_part(view: View) -> Section:
         values = " and ".join(f"{numbers.of(run, column)} under {run.name}" for run in view.runs)
         label = f"{look.label} over time: {values} on average."
         svg = to_svg(curves.kpi_curve(totals, column), name=f"curve{row}", label=label)
-        panels.append({"label": look.label, "unit": look.unit, "svg": svg})
+        panels.append({"label": look.label, "unit": look.unit, "svg": svg, "note": NOTES.get(column, "")})
     lead = f"Bold: running mean over {curves.SMOOTH_S} s. Thin: every second."
     return Section("KPIs over time", fill("curves.html", {"panels": panels, "names": view.names}), "curves", lead)
 
@@ -78,15 +83,16 @@ def curves_part(view: View) -> Section:
 def rates_part(view: View) -> Section:
     """How the rate is spread over users."""
     from mndt.pictures import curves, to_svg
+    from mndt.pictures.curves import rate_text
 
     rates = {run.name: curves.active_rates_bps(run.users) for run in view.runs}
     marks = (5, 25, 50, 75, 95)
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "name": name,
             "samples": len(values),
             "none": 100 * float(np.mean(values <= 0)) if len(values) else float("nan"),
-            "marks": [curves.rate_text(v) for v in np.percentile(values, marks)] if len(values) else ["–"] * len(marks),
+            "marks": [rate_text(v) for v in np.percentile(values, marks)] if len(values) else ["–"] * len(marks),
         }
         for name, values in rates.items()
     ]
@@ -94,7 +100,7 @@ def rates_part(view: View) -> Section:
     svg = to_svg(curves.rate_curves(rates), name="rates", label=f"Distribution of user rates: the median is {middle}.")
     lead = (
         "What the blocks of active users could carry, over all snapshots (one a minute). Users without a block "
-        "count as 0: the curve starts at their share."
+        "count as 0. A curve begins at the share of users below the axis."
     )
     values = {"svg": svg, "rows": rows, "marks": marks, "names": view.names}
     return Section("User rates", fill("rates.html", values), "rates", lead)
@@ -146,29 +152,29 @@ def table1_part(view: View) -> Section:
 
 def making_part(view: View) -> Section:
     """How to make these figures again: configuration, versions, models."""
-    from mndt.citation import SOURCES
+    from mndt.references import SOURCES
     from mndt.scenario import dump
 
     used = [s for s in SOURCES if any(s.used(run.run.scenario) for run in view.runs)]
     runs = [
         {
             "name": run.name,
-            "folder": run.run.folder.name,
-            "command": f"mndt run {run.run.folder.name}/scenario.toml",
+            "folder": _place(run),
+            "command": f"mndt run {_place(run)}/scenario.toml",
             "configuration": dump(run.run.scenario),
             "seed": run.run.info["seed"],
             "versions": run.run.info["versions"],
         }
         for run in view.runs
     ]
-    values = {"runs": runs, "sources": used, "attribution": view.city.attribution, "source": _source(view)}
+    values = {"runs": runs, "sources": used, "attribution": view.city.attribution}
     return Section("How this was made", fill("making.html", values), "making")
 
 
-def _source(view: View) -> str:
-    return str(view.runs[0].run.info["city"].get("source", ""))
-
-
+def _place(run: RunView) -> str:
+    """The folder as the user named it; of an absolute path the last part, for pages travel."""
+    folder = run.run.folder
+    return folder.name if folder.is_absolute() else folder.as_posix()
 
 
 PARTS: Final[tuple[Part, ...]] = (
