@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -106,6 +108,24 @@ def test_resume_through_the_command_line(place: Path, monkeypatch: pytest.Monkey
     again = call("run", "--resume", "a", "--seed", "3")
     assert again.exit_code == 2
     assert "--resume DIR alone" in again.stderr
+
+
+def test_a_real_ctrl_c_stops_cleanly(place: Path) -> None:
+    code = "import fake_engine; fake_engine.install(slow=0.01); from mndt.cli import main; main()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "run", "s.toml", "--minutes", "10", "--out", "a"],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    while not (place / "a" / "checkpoint.npz").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    said = process.communicate()[1]
+    assert process.returncode == 130
+    assert said.splitlines()[-1] == "mndt: stopped; go on with: mndt run --resume a"
+    assert json.loads((place / "a" / "run.json").read_text())["status"] == "interrupted"
 
 
 def test_ctrl_c_before_the_run_leaves_nothing(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
