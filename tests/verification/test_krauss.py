@@ -51,19 +51,14 @@ def put(
     ends = np.cumsum([len(r) for r in routes]).astype(np.int32)
     lane = lanes.edge_lane[[r[0] for r in routes]]
     start = (ends - [len(r) for r in routes]).astype(np.int32)
-    return replace(
-        VehicleMemory.empty(lanes, n, kinds),
-        lane=lane.astype(np.int32),
-        position_m=np.array(at_m, float),
-        speed_mps=np.array(speed_mps, float),
-        kind=np.asarray(kind, np.int8),
-        speed_factor=np.ones(n),
-        route_start=start,
-        cursor=start,
-        route_end=ends,
-        active=np.lexsort((-np.asarray(at_m), lane)).astype(np.int32),
-        route_edge=np.concatenate(routes).astype(np.int32),
-    )
+    memory = VehicleMemory.empty(lanes, n, kinds)
+    for name, values in {
+        "lane": lane, "position_m": at_m, "speed_mps": speed_mps, "kind": kind, "speed_factor": 1.0,
+        "route_start": start, "cursor": start, "route_end": ends,
+    }.items():  # fmt: skip
+        memory.vehicle[name] = values
+    active = np.lexsort((-np.asarray(at_m), lane)).astype(np.int32)
+    return replace(memory, active=active, route_edge=np.concatenate(routes).astype(np.int32))
 
 
 @pytest.mark.skipif("MNDT_DATA" not in os.environ, reason="needs the reference data (MNDT_DATA)")
@@ -196,7 +191,7 @@ def test_a_free_start_gains_the_acceleration_every_second() -> None:
     kinds = np.array([[*CAR[:5], 0.0, *CAR[6:]]])
     routes = Routes(np.array([0, 1], np.int32), np.zeros(1, np.int32), np.zeros(1))
     memory = request(VehicleMemory.empty(lanes, 1, kinds), np.array([0]), routes, np.zeros(1, np.int8))
-    factor = memory.speed_factor[0]
+    factor = memory.vehicle["speed_factor"][0]
     memory, _ = advance(lanes, memory, 0, np.uint32(0))  # drives off, standing
     assert (memory.position_m[0], memory.speed_mps[0]) == (LENGTH_M, 0.0)
     for k in range(1, 8):

@@ -45,17 +45,34 @@ FREE, BOOKED = -1, -2  # instead of the lane whose drivers a lane takes in
 
 VEHICLE: Final = np.dtype(
     [
-        ("lane", np.int32),
-        ("route_start", np.int32),
+        ("lane", np.int32),  # -1 where nobody drives
+        ("kind", np.int32),  # row of the table of kinds
+        ("route_start", np.int32),  # rows of the pool of routes: first edge, edge being driven, end
         ("cursor", np.int32),
         ("route_end", np.int32),
-        ("promised", np.int32),
-        ("position_m", np.float64),
+        ("promised", np.int32),  # lines ahead that may be crossed
+        ("position_m", np.float64),  # of the front bumper, from the start of the lane
         ("speed_mps", np.float64),
-        ("odometer_m", np.float64),
-        ("waited_s", np.float64),
-        ("speed_factor", np.float64),
-        # from its kind
+        ("odometer_m", np.float64),  # since the trip began
+        ("waited_s", np.float64),  # standing first at a line, not for red, or waiting to drive off
+        ("speed_factor", np.float64),  # the driver's own share of speed limits
+    ]
+)
+"""What a vehicle remembers from second to second."""
+
+NOTE: Final = np.dtype(
+    [
+        ("won", np.int32),  # bit k = line k is promised this second
+        ("limit", np.int32),  # promises that still lead along its lanes
+        ("at_red", np.int32),  # the light stops it
+        ("sight_m", np.float64),
+        ("next_mps", np.float64),
+    ]
+)
+"""What is noted about a vehicle within one second."""
+
+KIND: Final = np.dtype(
+    [
         ("length_m", np.float64),
         ("min_gap_m", np.float64),
         ("accel_mps2", np.float64),
@@ -65,16 +82,9 @@ VEHICLE: Final = np.dtype(
         ("tau_s", np.float64),
         ("top_mps", np.float64),
         ("cycles", np.float64),  # rides on bicycle lanes
-        # of this second
-        ("row", np.int32),  # of the population
-        ("won", np.int32),  # bit k = line k is promised this second
-        ("limit", np.int32),  # promises that still lead along its lanes
-        ("at_red", np.int32),  # the light stops it
-        ("next_mps", np.float64),
-    ],
-    align=True,
+    ]
 )
-"""A vehicle in compiled code: a row of `VehicleMemory` with its kind and its second."""
+"""A row of `VehicleMemory.kinds`."""
 
 REQUEST: Final = np.dtype(
     [
@@ -90,22 +100,23 @@ REQUEST: Final = np.dtype(
         ("rank", np.float64),
         ("arrival_s", np.float64),
         ("distance_m", np.float64),
-    ],
-    align=True,
+    ]
 )
 
-INTAKE: Final = np.dtype([("taken_by", np.int32), ("room_used_m", np.float64)], align=True)
+INTAKE: Final = np.dtype([("taken_by", np.int32), ("room_used_m", np.float64)])
 """What a lane takes in this second: from which lane (or FREE, BOOKED), and the room they need."""
 
 
 class Traffic(NamedTuple):
-    """The vehicles on the road, lane by lane from the first to the last, and behind them those that wait."""
+    """All vehicles, one row per user of the population, as compiled code changes them."""
 
     vehicle: Array  # VEHICLE
-    next_lane: Array  # i32[vehicles, LOOK]
-    leader: Array  # i32[vehicles + lanes]: a circular list for each lane; entry vehicles + lane is the lane itself
+    note: Array  # NOTE
+    next_lane: Array  # i32[users, LOOK]
+    leader: Array  # i32[users + lanes]: a circular list for each lane; entry users + lane is the lane itself
     follower: Array
     route_edge: Array
+    kind: Array  # KIND
 
 
 class Requests(NamedTuple):
@@ -117,10 +128,10 @@ class Requests(NamedTuple):
 
 
 @inner
-def sight_m(me, step_s):  # type: ignore[no-untyped-def]
+def _sight_m(speed_mps, kind, step_s):  # type: ignore[no-untyped-def]
     """How far a driver looks: beyond it neither a line nor a vehicle across it can matter this step."""
-    fastest = me.speed_mps + me.accel_mps2 * step_s
-    return brake_gap(fastest, me.decel_mps2, step_s) + fastest * (me.tau_s + 2.0 * step_s) + 10.0
+    fastest = speed_mps + kind.accel_mps2 * step_s
+    return brake_gap(fastest, kind.decel_mps2, step_s) + fastest * (kind.tau_s + 2.0 * step_s) + 10.0
 
 
 @inner
@@ -170,10 +181,11 @@ def collect(road, t, r, time_s, step_s):  # type: ignore[no-untyped-def]
         i, latest_s = t.follower[n + first_lane], -inf
         while i < n:
             me, lane, depth, k = t.vehicle[i], first_lane, 0, 0
-            see_m, needs_m = sight_m(me, step_s), brake_gap(me.speed_mps, me.decel_mps2, step_s)
+            kind, needs_m = t.kind[me.kind], -1.0
+            t.note[i].sight_m = see_m = _sight_m(me.speed_mps, kind, step_s)
             distance_m = road.lane[lane].length_m - me.position_m
             ahead = t.leader[i] if t.leader[i] < n else -1
-            clears = me.position_m < me.length_m and me.cursor > me.route_start
+            clears = me.position_m < kind.length_m and me.cursor > me.route_start
             while clears or (k < LOOK and distance_m <= see_m and me.cursor + k + 1 < me.route_end):
                 new = r.request[e]
                 new.vehicle, new.line, new.from_lane, new.distance_m = i, k, lane, distance_m
@@ -189,9 +201,11 @@ def collect(road, t, r, time_s, step_s):  # type: ignore[no-untyped-def]
                 shows, spare_m = _light(edge, time_s), distance_m - STOP_GAP_M
                 if shows == GREEN:
                     spare_m = max(spare_m, 0.0)
+                if needs_m < 0.0:
+                    needs_m = brake_gap(me.speed_mps, kind.decel_mps2, step_s)
                 keeps = shows != RED and k < me.promised and spare_m < needs_m
                 if shows != GREEN and not keeps:
-                    me.at_red = k == 0
+                    t.note[i].at_red = k == 0
                     break
                 left = (road.edge[new.to_edge].leave_rad - edge.enter_rad) % (2.0 * pi) > 1.25 * pi
                 new.rank = 2.0 * edge.rank + (1.0 if left else 0.0)
@@ -217,36 +231,37 @@ def collect(road, t, r, time_s, step_s):  # type: ignore[no-untyped-def]
 @inner
 def _promise(t, r, one, lane):  # type: ignore[no-untyped-def]
     i, k = one.vehicle, one.line
-    me = t.vehicle[i]
+    me, note = t.vehicle[i], t.note[i]
     if k < me.promised and t.next_lane[i, k] != lane:
-        me.limit = min(me.limit, k + 1)  # later promises began on another lane
+        note.limit = min(note.limit, k + 1)  # later promises began on another lane
     t.next_lane[i, k] = lane
-    me.won |= 1 << k
+    note.won |= 1 << k
     one.stands = True
     r.intake[lane].taken_by = one.from_lane
-    r.intake[lane].room_used_m += me.length_m + me.min_gap_m
+    r.intake[lane].room_used_m += t.kind[me.kind].length_m + t.kind[me.kind].min_gap_m
 
 
 @inner
 def _best_lane(road, t, r, one, step_s):  # type: ignore[no-untyped-def]
     """The lane of the next edge to enter: the one with most room at its start, the own side if equal; -1 = none."""
     n, me, edge, came = t.vehicle.shape[0], t.vehicle[one.vehicle], road.edge[one.to_edge], one.from_lane
-    same_side = came - road.edge[one.from_edge].first_lane + edge.first_lane
+    kind, same_side = t.kind[me.kind], came - road.edge[one.from_edge].first_lane + edge.first_lane
     best, best_m, lane = -1, -inf, edge.first_lane
     end = edge.car_end
-    if me.cycles > 0.0 and edge.lane_end > edge.car_end:
+    if kind.cycles > 0.0 and edge.lane_end > edge.car_end:
         lane, end = edge.car_end, edge.lane_end
     while lane < end:
         intake, last, free_m = r.intake[lane], t.leader[n + lane], 60.0
         fits = intake.taken_by == FREE or intake.taken_by == came
         if fits and last < n:
             other = t.vehicle[last]
-            rear_m = other.position_m - other.length_m - me.min_gap_m
+            other_kind = t.kind[other.kind]
+            rear_m = other.position_m - other_kind.length_m - kind.min_gap_m
             gap_m, free_m = one.distance_m + rear_m, min(free_m, other.position_m)
             if intake.taken_by == FREE:  # the first of this second has to be able to follow
-                safe = follow_speed(max(gap_m, 0.0), other.speed_mps, other.decel_mps2, me.decel_mps2, me.tau_s, step_s)
-                fits = gap_m >= -0.1 and safe >= me.speed_mps - me.decel_mps2 * step_s
-            if not edge.alone and other.speed_mps < SLOW_MPS and rear_m - intake.room_used_m < me.length_m:
+                safe = follow_speed(gap_m, other.speed_mps, other_kind.decel_mps2, kind.decel_mps2, kind.tau_s, step_s)
+                fits = gap_m >= -0.1 and safe >= me.speed_mps - kind.decel_mps2 * step_s
+            if not edge.alone and other.speed_mps < SLOW_MPS and rear_m - intake.room_used_m < kind.length_m:
                 fits = False
         if lane == same_side:
             free_m += 0.5
@@ -271,7 +286,7 @@ def _hear(road, t, r, head, step_s):  # type: ignore[no-untyped-def]
         if ahead >= 0:  # behind a vehicle that uses the same line and has no promise for it?
             other = t.vehicle[ahead]
             same = k == 0 or (k <= other.promised and t.next_lane[ahead, k - 1] == one.from_lane)
-            if same and other.cursor + k + 1 < other.route_end and not (other.won >> k) & 1:
+            if same and other.cursor + k + 1 < other.route_end and not (t.note[ahead].won >> k) & 1:
                 continue
         lane = _best_lane(road, t, r, one, step_s)
         if lane < 0:
@@ -288,7 +303,7 @@ def _hear(road, t, r, head, step_s):  # type: ignore[no-untyped-def]
 
 
 @inner
-def decide(road, t, r, n_driving, step_s):  # type: ignore[no-untyped-def]
+def decide(road, t, r, active, queue, step_s):  # type: ignore[no-untyped-def]
     """Renew promises, keep the start of lanes free for those long waiting to drive off, hear the others."""
     n_nodes, n = r.first.shape[0], t.vehicle.shape[0]
     for node in range(n_nodes):
@@ -298,20 +313,20 @@ def decide(road, t, r, n_driving, step_s):  # type: ignore[no-untyped-def]
             if one.rank == _KEEPS:
                 _promise(t, r, one, np.int64(t.next_lane[one.vehicle, one.line]))
             e = one.after
-    for i in range(n_driving, n):
-        me = t.vehicle[i]
+    for i in queue:
+        me, kind = t.vehicle[i], t.kind[t.vehicle[i].kind]
         if me.waited_s >= PATIENCE_S and me.cursor < me.route_end:
             edge = road.edge[t.route_edge[me.cursor]]
-            lane = edge.car_end if me.cycles > 0.0 and edge.lane_end > edge.car_end else edge.first_lane
+            lane = edge.car_end if kind.cycles > 0.0 and edge.lane_end > edge.car_end else edge.first_lane
             last = t.leader[n + lane]
-            clear_m = inf if last >= n else t.vehicle[last].position_m - t.vehicle[last].length_m
-            if r.intake[lane].taken_by == FREE and clear_m >= me.length_m + me.min_gap_m:
+            clear_m = inf if last >= n else t.vehicle[last].position_m - t.kind[t.vehicle[last].kind].length_m
+            if r.intake[lane].taken_by == FREE and clear_m >= kind.length_m + kind.min_gap_m:
                 r.intake[lane].taken_by = BOOKED
     for node in range(n_nodes):
         if r.first[node] >= 0:
             _hear(road, t, r, r.first[node], step_s)
-    for i in range(n_driving):
-        me, k = t.vehicle[i], 0
-        while k < me.limit and (me.won >> k) & 1:
+    for i in active:
+        note, k = t.note[i], 0
+        while k < note.limit and (note.won >> k) & 1:
             k += 1
-        me.promised = k
+        t.vehicle[i].promised = k

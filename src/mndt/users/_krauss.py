@@ -18,8 +18,8 @@ from numba import njit
 MARGIN_M = 0.001
 """Left free in front of every stop (SUMO's NUMERICAL_EPS)."""
 
-_OPTIONS: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-inner = njit(nogil=True, error_model="numpy", **_OPTIONS)
+_OPTIONS: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "_nrt": False}
+inner = njit(nogil=True, error_model="numpy", forceinline=True, **_OPTIONS)
 """Decorator of functions that only compiled code calls: without a way in from Python they compile much faster."""
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -27,7 +27,7 @@ _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_2 = np.uint64(0x94D049BB133111EB)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
 def brake_gap(speed_mps: float, decel_mps2: float, step_s: float) -> float:
     """Distance in m to a standstill when every step, from the coming one on, is slower by the deceleration:
     ``n v - b n (n + 1) / 2`` with ``n = floor(v / b)``, all per step.
@@ -37,7 +37,7 @@ def brake_gap(speed_mps: float, decel_mps2: float, step_s: float) -> float:
     return n * v - b * n * (n + 1) / 2
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
 def stop_speed(gap_m: float, decel_mps2: float, headway_s: float, step_s: float) -> float:
     """Largest speed in m/s from which a stop within `gap_m` is possible after a reaction time `headway_s`.
 
@@ -53,7 +53,7 @@ def stop_speed(gap_m: float, decel_mps2: float, headway_s: float, step_s: float)
     return (n * b + (gap - way) / (n + tau)) / step_s
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
 def free_speed(distance_m: float, target_mps: float, decel_mps2: float, step_s: float) -> float:
     """Largest speed in m/s from which `target_mps` can be reached within the distance: a lower limit ahead is met
     by braking in time. With n steps of braking the way is ``n (n + 1) b / 2 + n v``, plus v in the last, partial one.
@@ -65,7 +65,7 @@ def free_speed(distance_m: float, target_mps: float, decel_mps2: float, step_s: 
     return (max(0.0, distance_m - way) / (n + 1) + n * b + v) / step_s
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
 def follow_speed(
     gap_m: float, leader_mps: float, leader_decel_mps2: float, decel_mps2: float, headway_s: float, step_s: float
 ) -> float:
@@ -76,7 +76,7 @@ def follow_speed(
     return stop_speed(reach_m, decel_mps2, headway_s, step_s)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
 def dawdle(plan_mps: float, accel_mps2: float, sigma: float, uniform: float, step_s: float) -> float:
     """The planned speed less a random loss; as SUMO does, a planned speed (m/s) below the acceleration (m/s^2)
     loses a share of itself instead of a share of the acceleration, so that starting is not slowed for long.
@@ -84,7 +84,7 @@ def dawdle(plan_mps: float, accel_mps2: float, sigma: float, uniform: float, ste
     return max(plan_mps - step_s * sigma * min(plan_mps, accel_mps2) * uniform, 0.0)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
 def uniform(key: Any, row: Any) -> float:
     """A number in [0, 1) from a key and a row (splitmix64): the same in whatever order rows are visited."""
     h = np.uint64(key) * _GOLDEN + np.uint64(row)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,8 +18,7 @@ _STEP_M = 2.0  # how finely free places are looked for
 _STEP_S = 1.0
 
 
-@dataclass(frozen=True)
-class Kind:
+class Kind(NamedTuple):
     """A row of the table of kinds, and the driver's speed factor."""
 
     length_m: float
@@ -33,8 +33,7 @@ class Kind:
     speed_factor: float
 
 
-@dataclass(frozen=True)
-class Spot:
+class Spot(NamedTuple):
     """A vehicle on a lane."""
 
     position_m: float

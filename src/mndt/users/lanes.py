@@ -41,7 +41,7 @@ CLEARING_RANK: Final = -1
 _KERB_RAD: Final = 0.01  # right-hand traffic: entries lie a little to the left of an arm's axis, exits to the right
 
 
-LANE: Final = np.dtype([("edge", np.int32), ("length_m", np.float64), ("limit_mps", np.float64)], align=True)
+LANE: Final = np.dtype([("edge", np.int32), ("length_m", np.float64), ("limit_mps", np.float64)])
 EDGE: Final = np.dtype(
     [
         ("first_lane", np.int32),
@@ -57,8 +57,7 @@ EDGE: Final = np.dtype(
         ("signal_from_s", np.float64),
         ("signal_green_s", np.float64),
         ("signal_yellow_s", np.float64),
-    ],
-    align=True,
+    ]
 )
 
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, Int8, Int32
+from jaxtyping import Bool, Float32, Float64, Int8, Int32, Shaped
 
-from mndt.users._junctions import FREE, INTAKE, LOOK, REQUEST, VEHICLE, Requests, Traffic
+from mndt.users._junctions import FREE, INTAKE, KIND, LOOK, NOTE, REQUEST, VEHICLE, Requests, Traffic
 from mndt.users._motion import find_places, second
 from mndt.users._placing import Kind, Placing, Spot
 from mndt.users.lanes import Lanes
@@ -38,48 +38,46 @@ SPEED_DEVIATION: Final = 0.1
 
 @dataclass(frozen=True)
 class VehicleMemory:
-    """All vehicles, one row per user of the population; `lane` is -1 where nobody drives."""
+    """All vehicles, one row per user of the population."""
 
-    lane: Int32[Array, "users"]
-    position_m: Float64[Array, "users"]
-    speed_mps: Float64[Array, "users"]
-    odometer_m: Float64[Array, "users"]  # since the trip began
-    kind: Int8[Array, "users"]  # row of `kinds`
-    speed_factor: Float64[Array, "users"]  # the driver's own share of speed limits
-    route_start: Int32[Array, "users"]  # rows of `route_edge`
-    cursor: Int32[Array, "users"]  # the edge being driven
-    route_end: Int32[Array, "users"]
+    vehicle: Shaped[Array, "users"]  # of `VEHICLE`; the properties below are its fields
     next_lane: Int32[Array, "users look"]  # lanes behind the lines that are promised
-    promised: Int32[Array, "users"]  # lines ahead that may be crossed
-    waited_s: Float64[Array, "users"]  # standing first at a line, not for red, or waiting to drive off
     active: Int32[Array, "driving"]  # rows on the road, lane by lane, from the first in a lane to the last
     queue: Int32[Array, "waiting"]  # rows that wait to drive off, first come first
-    route_edge: Int32[Array, "total"]
+    route_edge: Int32[Array, "total"]  # the edges of all routes
     kinds: Float64[Array, "kinds 9"]
 
     @classmethod
     def empty(cls, lanes: Lanes, n_users: int, kinds: Float64[Array, "kinds 9"] = KINDS) -> VehicleMemory:
         """Nobody on the road."""
-        ints, floats = np.zeros(n_users, np.int32), np.zeros(n_users)
-        none = np.zeros(0, np.int32)
-        return cls(
-            lane=ints - np.int32(1),
-            position_m=floats,
-            speed_mps=floats,
-            odometer_m=floats,
-            kind=np.zeros(n_users, np.int8),
-            speed_factor=_temperaments(n_users),
-            route_start=ints,
-            cursor=ints,
-            route_end=ints,
-            next_lane=np.zeros((n_users, LOOK), np.int32),
-            promised=ints,
-            waited_s=floats,
-            active=none,
-            queue=none,
-            route_edge=none,
-            kinds=np.array(kinds, np.float64),
-        )
+        vehicle, none = np.zeros(n_users, VEHICLE), np.zeros(0, np.int32)
+        vehicle["lane"], vehicle["speed_factor"] = -1, _temperaments(n_users)
+        return cls(vehicle, np.zeros((n_users, LOOK), np.int32), none, none, none, np.array(kinds, np.float64))
+
+    @property
+    def lane(self) -> Int32[Array, "users"]:
+        """Row of `Lanes`, -1 where nobody drives."""
+        return np.asarray(self.vehicle["lane"])
+
+    @property
+    def position_m(self) -> Float64[Array, "users"]:
+        """Front bumper, from the start of the lane."""
+        return np.asarray(self.vehicle["position_m"])
+
+    @property
+    def speed_mps(self) -> Float64[Array, "users"]:
+        """Speed of the last step."""
+        return np.asarray(self.vehicle["speed_mps"])
+
+    @property
+    def odometer_m(self) -> Float64[Array, "users"]:
+        """Way since the trip began."""
+        return np.asarray(self.vehicle["odometer_m"])
+
+    @property
+    def waited_s(self) -> Float64[Array, "users"]:
+        """Time standing first at a line for other reasons than red, or waiting to drive off."""
+        return np.asarray(self.vehicle["waited_s"])
 
 
 def _temperaments(n_users: int) -> Float64[Array, "users"]:
@@ -104,10 +102,10 @@ def request(
         room and nobody was promised the lane; on each edge first come, first served.
     """
     rows = np.asarray(rows, np.int32)
-    kind, odometer_m, waited_s = memory.kind.copy(), memory.odometer_m.copy(), memory.waited_s.copy()
-    kind[rows], odometer_m[rows], waited_s[rows] = vehicle_class, 0.0, 0.0
-    memory = replace(memory, kind=kind, odometer_m=odometer_m, waited_s=waited_s)
-    return replace(_with_routes(memory, rows, routes), queue=np.concatenate((memory.queue, rows)))
+    memory = _with_routes(memory, rows, routes)
+    vehicle = memory.vehicle.copy()
+    vehicle["kind"][rows], vehicle["odometer_m"][rows], vehicle["waited_s"][rows] = vehicle_class, 0.0, 0.0
+    return replace(memory, vehicle=vehicle, queue=np.concatenate((memory.queue, rows)))
 
 
 def place(
@@ -128,43 +126,36 @@ def place(
     """
     rows = np.asarray(rows, np.int32)
     memory = _with_routes(memory, rows, routes)
-    lane, position, speed = memory.lane.copy(), memory.position_m.copy(), memory.speed_mps.copy()
-    start, cursor, waited = memory.route_start.copy(), memory.cursor.copy(), memory.waited_s.copy()
-    promised = memory.promised.copy()
-    promised[rows], waited[rows] = 0, 0.0
-    placing, placed = Placing(lanes), np.zeros(len(rows), bool)
+    vehicle, placing, placed = memory.vehicle.copy(), Placing(lanes), np.zeros(len(rows), bool)
     for row in memory.active.tolist():
-        placing.add(int(lane[row]), Spot(float(position[row]), float(speed[row]), _kind_of(memory, row)))
+        spot = Spot(float(vehicle["position_m"][row]), float(vehicle["speed_mps"][row]), _kind_of(memory, row))
+        placing.add(int(vehicle["lane"][row]), spot)
     for k, row in enumerate(rows.tolist()):
-        edges = memory.route_edge[start[row] : memory.route_end[row]].tolist()
+        edges = routes.edges[routes.start[k] : routes.start[k + 1]].tolist()
         length_m = lanes.lane_length_m[lanes.edge_lane[edges]] if edges else np.zeros(0)
         along_m = float(np.clip(progress[k], 0.0, 1.0) * length_m.sum())
+        edge = min(int(np.searchsorted(np.cumsum(length_m), along_m, "right")), max(len(edges) - 1, 0))
         found = placing.find(edges, along_m, _kind_of(memory, row))
         if found:
-            edge, lane[row], spot = found
-            position[row], speed[row], placed[k] = spot.position_m, spot.speed_mps, True
-            placing.add(int(lane[row]), spot)
-        else:
-            edge = min(int(np.searchsorted(np.cumsum(length_m), along_m, "right")), max(len(edges) - 1, 0))
-        start[row] += edge
-        cursor[row] = start[row]
+            edge, lane, spot = found
+            placing.add(lane, spot)
+            vehicle["lane"][row], vehicle["position_m"][row], vehicle["speed_mps"][row] = lane, *spot[:2]
+            placed[k] = True
+        vehicle["route_start"][row] += edge
+        vehicle["cursor"][row] = vehicle["route_start"][row]
+    vehicle["promised"][rows], vehicle["waited_s"][rows] = 0, 0.0
     active = np.concatenate((memory.active, rows[placed]))
     return replace(
         memory,
-        lane=lane,
-        position_m=position,
-        speed_mps=speed,
-        route_start=start,
-        cursor=cursor,
-        waited_s=waited,
-        promised=promised,
-        active=active[np.lexsort((-position[active], lane[active]))],
+        vehicle=vehicle,
+        active=active[np.lexsort((-vehicle["position_m"][active], vehicle["lane"][active]))],
         queue=np.concatenate((memory.queue[~np.isin(memory.queue, rows)], rows[~placed])),
     )
 
 
 def _kind_of(memory: VehicleMemory, row: int) -> Kind:
-    return Kind(*map(float, (*memory.kinds[memory.kind[row]], memory.speed_factor[row])))
+    parameters = memory.kinds[memory.vehicle["kind"][row]]
+    return Kind(*map(float, (*parameters, memory.vehicle["speed_factor"][row])))
 
 
 def advance(
@@ -182,8 +173,17 @@ def advance(
     Returns:
         The new memory, and the rows that reached the end of their routes.
     """
-    rows = np.concatenate((memory.active, memory.queue))
-    n_driving, traffic = len(memory.active), _pack(lanes, memory, rows)
+    n_users, n_driving, n_rows = len(memory.vehicle), len(memory.active), len(memory.active) + len(memory.queue)
+    leader, follower = np.empty((2, n_users + lanes.n_lanes), np.int32)
+    traffic = Traffic(
+        vehicle=_copy(memory.vehicle),
+        note=np.empty(n_users, NOTE),
+        next_lane=memory.next_lane.copy(),
+        leader=leader,
+        follower=follower,
+        route_edge=memory.route_edge,
+        kind=np.ascontiguousarray(memory.kinds).view(KIND)[:, 0],
+    )
     requests = Requests(
         # a vehicle may ask for LOOK lines and still clear a junction
         request=np.empty(n_driving * (LOOK + 1) + 1, REQUEST),
@@ -191,12 +191,12 @@ def advance(
         intake=np.zeros(lanes.n_lanes, INTAKE),
     )
     requests.intake["taken_by"] = FREE
-    out, blocked = np.empty((3, len(rows)), np.int32), np.zeros(lanes.n_lanes, np.bool_)
-    counts = second(
-        lanes.road, traffic, requests, blocked, n_driving, out, float(time_s), np.uint32(key), float(step_s)
-    )
-    active, queue, arrived = (rows[line[:count]] for line, count in zip(out, counts, strict=True))
-    return replace(_unpack(memory, rows, traffic), active=active, queue=queue), arrived
+    out, blocked = np.empty((3, n_rows), np.int32), np.zeros(lanes.n_lanes, np.bool_)
+    when = float(time_s), np.uint32(key), float(step_s)
+    counts = second(lanes.road, traffic, requests, blocked, memory.active, memory.queue, out, *when)
+    active, queue, arrived = (line[:count].copy() for line, count in zip(out, counts, strict=True))
+    vehicle, next_lane = traffic.vehicle, traffic.next_lane
+    return replace(memory, vehicle=vehicle, next_lane=next_lane, active=active, queue=queue), arrived
 
 
 def locate(
@@ -213,8 +213,7 @@ def locate(
         lanes.lane_offset_m,
         lanes.shape_start,
         lanes.shape,
-        memory.lane,
-        memory.position_m,
+        memory.vehicle,
         memory.active,
         xy_m,
     )
@@ -229,8 +228,8 @@ def stuck(memory: VehicleMemory, limit_s: float = 300.0) -> Bool[Array, "users"]
 
 def _with_routes(memory: VehicleMemory, rows: Int32[Array, "n"], routes: Routes) -> VehicleMemory:
     """The memory with new routes for some rows; routes that nobody needs any more are dropped now and then."""
-    start, cursor, end = memory.route_start.copy(), memory.cursor.copy(), memory.route_end.copy()
-    pool = memory.route_edge
+    vehicle, pool = memory.vehicle.copy(), memory.route_edge
+    start, cursor, end = vehicle["route_start"], vehicle["cursor"], vehicle["route_end"]
     users = np.setdiff1d(np.concatenate((memory.active, memory.queue)), rows)
     length = (end - start)[users]
     if len(pool) > 2 * length.sum() + 1024:
@@ -240,31 +239,9 @@ def _with_routes(memory: VehicleMemory, rows: Int32[Array, "n"], routes: Routes)
         start[users], end[users] = first, first + length
     start[rows] = cursor[rows] = len(pool) + routes.start[:-1]
     end[rows] = len(pool) + routes.start[1:]
-    pool = np.concatenate((pool, routes.edges.astype(np.int32)))
-    return replace(memory, route_start=start, cursor=cursor, route_end=end, route_edge=pool)
+    return replace(memory, vehicle=vehicle, route_edge=np.concatenate((pool, routes.edges.astype(np.int32))))
 
 
-_FIELDS: Final = tuple(VEHICLE.names or ())
-_MOVING: Final = _FIELDS[: _FIELDS.index("length_m")]  # the columns of the memory
-_KIND: Final = _FIELDS[_FIELDS.index("length_m") : _FIELDS.index("row")]
-
-
-def _pack(lanes: Lanes, memory: VehicleMemory, rows: Int32[Array, "n"]) -> Traffic:
-    """Some rows of the memory as the table that compiled code works on."""
-    vehicle = np.zeros(len(rows), VEHICLE)
-    for name in _MOVING:
-        vehicle[name] = getattr(memory, name)[rows]
-    for name, column in zip(_KIND, memory.kinds.T, strict=True):
-        vehicle[name] = column[memory.kind[rows]]
-    vehicle["row"], vehicle["limit"] = rows, LOOK
-    leader, follower = np.tile(np.arange(len(rows) + lanes.n_lanes, dtype=np.int32), (2, 1))
-    return Traffic(vehicle, memory.next_lane[rows], leader, follower, memory.route_edge)
-
-
-def _unpack(memory: VehicleMemory, rows: Int32[Array, "n"], traffic: Traffic) -> VehicleMemory:
-    """The memory with these rows as compiled code left them."""
-    columns = {name: getattr(memory, name).copy() for name in (*_MOVING, "next_lane")}
-    for name in _MOVING:
-        columns[name][rows] = traffic.vehicle[name]
-    columns["next_lane"][rows] = traffic.next_lane
-    return replace(memory, **columns)
+def _copy(vehicle: Shaped[Array, "users"]) -> Shaped[Array, "users"]:
+    """A copy of rows of `VEHICLE`, all their bytes at once: NumPy's own copy goes field by field."""
+    return np.frombuffer(bytearray(np.ascontiguousarray(vehicle).view(np.uint8)), VEHICLE)
