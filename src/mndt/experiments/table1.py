@@ -15,6 +15,7 @@ from mndt.checks.output import Result, aligned, number
 from mndt.units import THERMAL_NOISE_DBM_PER_HZ, w_to_dbm
 
 if TYPE_CHECKING:
+    from mndt.city.model import City
     from mndt.engine import World
     from mndt.state import Kpis
 
@@ -68,17 +69,18 @@ def run(*, seed: int = 0, crowd: bool = True) -> Result:
         `unserved`, `unserved_inside`, `unserved_outside`: users no cell admitted when all ask.
     """
     from mndt import runs
-    from mndt.scenario import load, set_value
+    from mndt.scenario import load, open_city, set_value
 
     scenario = set_value(load("table1"), f"city.seed={seed}")
-    world = runs.build(scenario)
-    figures: dict[str, float] = settings(world)
-    figures["places"] = int(world.city.cells.blocks.sum())
+    city = open_city(scenario.city)
+    world = runs.build(scenario, city=city) if crowd else None
+    figures = settings(city, world.mobility.n_users if world else scenario.users.count or 0)
+    figures["places"] = int(city.cells.blocks.sum())
     rows = [["Table I", "paper", "ours"]]
     for row in SETTINGS:
         rows.append([row.label, *(" / ".join(number(side[key]) for key in row.keys) for side in (TABLE1, figures))])
     note = f"{figures['places']:,} places for {figures['users']:,} users"
-    if crowd:
+    if world is not None:
         figures |= left_out(world)
         note += (
             f": when everyone asks at once {figures['unserved']:,} are left unserved"
@@ -87,16 +89,16 @@ def run(*, seed: int = 0, crowd: bool = True) -> Result:
     return Result("table1", figures, seeds=[seed], table=aligned(rows), note=note + ".")
 
 
-def settings(world: World) -> dict[str, float]:
-    """The keys of `TABLE1` as this world has them; a value that differs between cells is refused."""
-    cells, sites = world.city.cells, world.city.sites
+def settings(city: City, n_users: int) -> dict[str, float]:
+    """The keys of `TABLE1` as this city has them; a value that differs between cells is refused."""
+    cells, sites = city.cells, city.sites
     power_dbm = w_to_dbm(cells.max_power_w)
     indoor = sites.indoor[cells.site]
     return {
-        "area_km2": round(world.city.frame.area_km2, 6),
-        "users": world.mobility.n_users,
-        "lanes": world.city.roads.n_lanes,
-        "areas": len(world.city.areas),
+        "area_km2": round(city.frame.area_km2, 6),
+        "users": n_users,
+        "lanes": city.roads.n_lanes,
+        "areas": len(city.areas),
         "outdoor_stations": int((~sites.indoor).sum()),
         "indoor_stations": int(sites.indoor.sum()),
         "outdoor_power_dbm": _the_one(power_dbm[~indoor]),
