@@ -229,6 +229,11 @@ class TestCurves:
     def test_a_short_run_is_not_stretched(self) -> None:
         assert len(curves.running_mean(np.array([1.0, 2.0]), 30)) == 2
 
+    def test_a_week_has_no_more_points_than_a_page_shows(self) -> None:
+        week = {"time_s": np.arange(604_800), "X.ThroughputDl": np.ones(604_800)}
+        axes = curves.kpi_curve({"run": week}, "X.ThroughputDl").axes[0]
+        assert all(1000 <= len(np.asarray(line.get_xdata())) <= curves.MOST_POINTS for line in axes.lines)
+
     def test_the_distribution_starts_at_the_share_without_service(self) -> None:
         rates = np.r_[np.zeros(25), np.full(75, 1e6)]
         line = curves.rate_curves({"run": rates}).axes[0].lines[0]

@@ -298,3 +298,11 @@ class TestNumbers:
 
     def test_coverage_of_no_area_is_unknown(self) -> None:
         assert np.isnan(small_coverage().share_above(-80, np.zeros((30, 20), bool)))
+
+
+def test_the_configuration_is_the_one_of_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "scenario.toml").write_text('file = "city.npz"\n', encoding="utf-8")
+    run = replace(paper_run(), folder=tmp_path)
+    page = Page(write_report([run], tmp_path / "r.html", coverage=small_coverage()).read_text(encoding="utf-8"))
+    assert 'file = "city.npz"' in page.words
+    assert str(tmp_path) not in page.words

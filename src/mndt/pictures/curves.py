@@ -19,6 +19,9 @@ Array = np.ndarray
 SMOOTH_S: Final = 30
 """Seconds over which the bold lines are averaged; the thin ones are raw."""
 
+MOST_POINTS: Final = 2000
+"""Points of a curve; more than a page has pixels would only make it heavy."""
+
 CURVES: Final = ("X.ThroughputDl", "X.SatisfiedShare", "X.OutageRatio", "DRB.MeanActiveUeDl")
 """What is shown over time."""
 
@@ -82,8 +85,11 @@ def draw_curve(axes: Axes, totals: dict[str, dict[str, Array]], column: str, *, 
     for row, (name, table) in enumerate(totals.items()):
         time_s, values = np.asarray(table["time_s"]), np.asarray(table[column], dtype=np.float64) * look.scale
         mean = running_mean(values, SMOOTH_S)
-        axes.plot(time_s, values, color=run_colour(row), linewidth=0.6, alpha=0.28)
-        axes.plot(time_s, mean, color=run_colour(row), linewidth=2.0, linestyle=run_dash(row), label=name)
+        step = -(-len(time_s) // MOST_POINTS)  # of a long run every so many seconds
+        axes.plot(time_s[::step], values[::step], color=run_colour(row), linewidth=0.6, alpha=0.28)
+        axes.plot(
+            time_s[::step], mean[::step], color=run_colour(row), linewidth=2.0, linestyle=run_dash(row), label=name
+        )
         highest = max(highest, float(np.nanmax(values, initial=0.0)))
     quiet_axes(axes)
     axes.set_xlim(*_span_s(totals))
@@ -151,7 +157,7 @@ def active_rates_bps(users: dict[str, Array]) -> Float[Array, "samples"]:
 
 def rate_curves(rates_bps: dict[str, Float[Array, "samples"]]) -> Figure:
     """Share of samples at or below a rate, on a logarithmic axis; what lies below it starts at the left."""
-    fig = Figure(figsize=(7.4, 3.3), layout="constrained", facecolor="white")
+    fig = Figure(figsize=(6.4, 3.1), layout="constrained", facecolor="white")
     axes = fig.add_subplot()
     positive = np.concatenate([r[r > 0] for r in rates_bps.values()]) if rates_bps else np.zeros(0)
     low, high = RATE_RANGE_BPS if not len(positive) else (np.percentile(positive, 0.5), np.percentile(positive, 99.9))

@@ -95,6 +95,7 @@ def coverage_values(view: View, coverage: Coverage) -> dict[str, Any]:
         "block_khz": " or ".join(f"{hz / 1e3:g}" for hz in block_hz),
         "element_db": f"{10 * np.log10(block_hz[0] / 15e3):.1f}",
         "cell_m": f"{cell_m:g}",
+        "user_height_m": f"{view.runs[0].run.scenario.radio.user_height_m:g}",
     }
 
 

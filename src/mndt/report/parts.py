@@ -48,7 +48,7 @@ def heading(view: View) -> dict[str, Any]:
 
 def map_part(view: View) -> Section:
     """The city, its cells, and who serves whom."""
-    lead = "Every dot is a user, in the colour of the cell that serves it; neighbouring cells never share a colour."
+    lead = "Every dot is a user, in the colour of the cell that serves it; neighbouring cells differ."
     return Section("The city and its network", fill("map.html", maps.city_values(view)), "map", lead)
 
 
@@ -153,7 +153,6 @@ def table1_part(view: View) -> Section:
 def making_part(view: View) -> Section:
     """How to make these figures again: configuration, versions, models."""
     from mndt.references import SOURCES
-    from mndt.scenario import dump
 
     used = [s for s in SOURCES if any(s.used(run.run.scenario) for run in view.runs)]
     runs = [
@@ -161,7 +160,7 @@ def making_part(view: View) -> Section:
             "name": run.name,
             "folder": _place(run),
             "command": f"mndt run {_place(run)}/scenario.toml",
-            "configuration": dump(run.run.scenario),
+            "configuration": _configuration(run),
             "seed": run.run.info["seed"],
             "versions": run.run.info["versions"],
         }
@@ -169,6 +168,14 @@ def making_part(view: View) -> Section:
     ]
     values = {"runs": runs, "sources": used, "attribution": view.city.attribution}
     return Section("How this was made", fill("making.html", values), "making")
+
+
+def _configuration(run: RunView) -> str:
+    """The scenario as the run folder holds it: its paths are relative, for pages travel."""
+    from mndt.scenario import dump
+
+    path = run.run.folder / "scenario.toml"
+    return path.read_text(encoding="utf-8") if path.is_file() else dump(run.run.scenario)
 
 
 def _place(run: RunView) -> str:

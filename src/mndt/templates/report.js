@@ -51,7 +51,4 @@
       });
     });
   });
-
-  // On paper everything is open.
-  addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((d) => { d.open = true; }));
 })();
