@@ -9,8 +9,9 @@ no promise can therefore always stop, and whoever has one never meets another in
 * Light: red never, yellow only for those who can no longer stop.
 * Lane: in one second a lane takes drivers from one lane only, and only if the first of them can
   follow the lane's last vehicle without hard braking. Followers from that lane come in order.
-* Room: behind a standing vehicle there must be room for the whole vehicle.
-* Crossing traffic: paths over the junction that cut each other are not promised together.
+* Room: behind a vehicle that stands or may stop there must be room for the whole vehicle.
+* Crossing traffic: paths over the junction that cut each other are not promised together, nor while a
+  vehicle on one of them still leaves the junction; who had to stop there is driven around.
 
 A driver who has stood at a line for `PATIENCE_S` is heard first; what keeps him from going is then
 promised to nobody of lower rank, so that even a steady stream lets him in. The order of hearing
@@ -36,8 +37,8 @@ STOP_GAP_M: Final = 1.0
 """Drivers stop this far before a line, as in SUMO."""
 
 PATIENCE_S: Final = 30.0
-SLOW_MPS: Final = 1.0
-"""A last vehicle below this may be the end of a queue: room behind it is counted."""
+SLOW_MPS: Final = 2.0
+"""A last vehicle slower than this, or slower by this than the one who asks, may be the end of a queue."""
 
 RED, YELLOW, GREEN = range(3)
 _CLEARS, _KEEPS, _INSISTS = -30.0, -20.0, -10.0  # ranks before all ranks of roads
@@ -185,7 +186,7 @@ def collect(road, t, r, time_s, step_s):  # type: ignore[no-untyped-def]
             t.note[i].sight_m = see_m = _sight_m(me.speed_mps, kind, step_s)
             distance_m = road.lane[lane].length_m - me.position_m
             ahead = t.leader[i] if t.leader[i] < n else -1
-            clears = me.position_m < kind.length_m and me.cursor > me.route_start
+            clears = me.position_m < kind.length_m and me.cursor > me.route_start and me.speed_mps > 0.0
             while clears or (k < LOOK and distance_m <= see_m and me.cursor + k + 1 < me.route_end):
                 new = r.request[e]
                 new.vehicle, new.line, new.from_lane, new.distance_m = i, k, lane, distance_m
@@ -261,8 +262,12 @@ def _best_lane(road, t, r, one, step_s):  # type: ignore[no-untyped-def]
             if intake.taken_by == FREE:  # the first of this second has to be able to follow
                 safe = follow_speed(gap_m, other.speed_mps, other_kind.decel_mps2, kind.decel_mps2, kind.tau_s, step_s)
                 fits = gap_m >= -0.1 and safe >= me.speed_mps - kind.decel_mps2 * step_s
-            if not edge.alone and other.speed_mps < SLOW_MPS and rear_m - intake.room_used_m < kind.length_m:
-                fits = False
+            queues = other.speed_mps < SLOW_MPS or other.speed_mps < me.speed_mps - SLOW_MPS
+            if other.cursor == other.route_start or t.route_edge[other.cursor - 1] != one.from_edge:
+                queues = True  # it came from elsewhere: what it follows is not what I followed
+            if queues and not edge.alone:  # will there be room when it stops?
+                rear_m += brake_gap(other.speed_mps, other_kind.decel_mps2, step_s) - intake.room_used_m
+                fits = fits and rear_m >= kind.length_m
         if lane == same_side:
             free_m += 0.5
         if fits and free_m > best_m:

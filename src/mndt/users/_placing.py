@@ -16,6 +16,7 @@ Array = np.ndarray
 
 _STEP_M = 2.0  # how finely free places are looked for
 _STEP_S = 1.0
+_PACE = 0.5  # share of the wanted speed at which people are found under way in a city
 
 
 class Kind(NamedTuple):
@@ -73,7 +74,7 @@ class Placing:
         spots = self.on_lane.get(lane, [])
         k = bisect_left([s.position_m for s in spots], at_m)
         to_line_m = float(self.lanes.lane_length_m[lane]) - at_m - STOP_GAP_M
-        speed = min(float(self.lanes.lane_limit_mps[lane]), kind.top_mps) * kind.speed_factor
+        speed = _PACE * min(float(self.lanes.lane_limit_mps[lane]), kind.top_mps) * kind.speed_factor
         speed = min(speed, stop_speed(to_line_m, kind.decel_mps2, _STEP_S, _STEP_S))
         if k < len(spots):
             gap_m = spots[k].position_m - spots[k].kind.length_m - kind.min_gap_m - at_m
