@@ -35,6 +35,7 @@ def city_values(view: View) -> dict[str, Any]:
         "attribution": city.attribution,
         "base": to_png_base64(base),
         "users": [_users(view, run) for run in view.runs],
+        "kinds": _kinds(city),
         "palette": list(CELL_COLOURS),
         "park": layers.PARK,
         "has_parks": bool(layers.parks(city)),
@@ -148,6 +149,15 @@ def kind(city: City, cell: int) -> str:
     if city.cells.pattern[cell] == "omni":
         return "outdoor, omnidirectional"
     return f"outdoor, {city.cells.azimuth_deg[cell]:.0f}°"
+
+
+def _kinds(city: City) -> set[str]:
+    """Which symbols of cells the map shows."""
+    indoor = city.sites.indoor[city.cells.site]
+    return {
+        "indoor" if inside else "omni" if pattern == "omni" else "sector"
+        for pattern, inside in zip(city.cells.pattern, indoor, strict=True)
+    }
 
 
 def _hover(view: View) -> str:
