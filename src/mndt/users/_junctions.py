@@ -26,7 +26,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from mndt.users._krauss import brake_gap, follow_speed, inner
+from mndt.users._krauss import brake_gap, follow_speed, inlined, inner
 
 Array = np.ndarray
 
@@ -128,14 +128,14 @@ class Requests(NamedTuple):
     intake: Array  # INTAKE, per lane
 
 
-@inner
+@inlined
 def _sight_m(speed_mps, kind, step_s):  # type: ignore[no-untyped-def]
     """How far a driver looks: beyond it neither a line nor a vehicle across it can matter this step."""
     fastest = speed_mps + kind.accel_mps2 * step_s
     return brake_gap(fastest, kind.decel_mps2, step_s) + fastest * (kind.tau_s + 2.0 * step_s) + 10.0
 
 
-@inner
+@inlined
 def _light(edge, time_s):  # type: ignore[no-untyped-def]
     """What the light at the end of an edge shows; GREEN where there is none."""
     if edge.signal_cycle_s <= 0.0:
@@ -146,7 +146,7 @@ def _light(edge, time_s):  # type: ignore[no-untyped-def]
     return YELLOW if since_green_s < edge.signal_green_s + edge.signal_yellow_s else RED
 
 
-@inner
+@inlined
 def _paths_cross(edge, a, b):  # type: ignore[no-untyped-def]
     """Whether two paths over a junction cut each other: as chords between points on a circle around it."""
     if a.from_edge == b.from_edge or a.to_edge == b.to_edge:

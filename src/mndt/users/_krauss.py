@@ -19,8 +19,11 @@ MARGIN_M = 0.001
 """Left free in front of every stop (SUMO's NUMERICAL_EPS)."""
 
 _OPTIONS: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "_nrt": False}
-inner = njit(nogil=True, error_model="numpy", forceinline=True, **_OPTIONS)
+inner = njit(nogil=True, error_model="numpy", **_OPTIONS)
 """Decorator of functions that only compiled code calls: without a way in from Python they compile much faster."""
+
+inlined = njit(nogil=True, error_model="numpy", forceinline=True, **_OPTIONS)
+"""`inner` for small functions that are called for every vehicle."""
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)

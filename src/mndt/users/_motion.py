@@ -12,7 +12,7 @@ from numba import njit
 
 from mndt.users import _junctions, _krauss
 from mndt.users._junctions import BOOKED, FREE, LOOK, STOP_GAP_M, collect, decide
-from mndt.users._krauss import dawdle, follow_speed, free_speed, inner, stop_speed, uniform
+from mndt.users._krauss import dawdle, follow_speed, free_speed, inlined, inner, stop_speed, uniform
 
 Array = np.ndarray
 
@@ -20,13 +20,13 @@ STANDS_MPS = 0.1
 """Slower than this is standing (SUMO's waiting)."""
 
 
-@inner
+@inlined
 def _allowed_mps(lane, me, kind):  # type: ignore[no-untyped-def]
     """The speed a driver wants on a lane: limit or top speed, times his own factor."""
     return min(lane.limit_mps, kind.top_mps) * me.speed_factor
 
 
-@inner
+@inlined
 def _safe_mps(t, kind, other, rear_lane_m, step_s):  # type: ignore[no-untyped-def]
     """Safe speed behind another vehicle whose lane begins `rear_lane_m` ahead of the own front."""
     other_kind = t.kind[other.kind]
@@ -34,7 +34,7 @@ def _safe_mps(t, kind, other, rear_lane_m, step_s):  # type: ignore[no-untyped-d
     return follow_speed(gap_m, other.speed_mps, other_kind.decel_mps2, kind.decel_mps2, kind.tau_s, step_s)
 
 
-@inner
+@inlined
 def _plan(road, t, i, key, step_s):  # type: ignore[no-untyped-def]
     """The next speed of vehicle i from the old state of all (Krauss, in SUMO's order of limits)."""
     n, me, kind = t.vehicle.shape[0], t.vehicle[i], t.kind[t.vehicle[i].kind]
@@ -62,7 +62,7 @@ def _plan(road, t, i, key, step_s):  # type: ignore[no-untyped-def]
     return min(plan, max(to_line_m - 1e-6, 0.0) / step_s)  # whatever happens, nobody runs over a line
 
 
-@inner
+@inlined
 def _link(t, i, lane):  # type: ignore[no-untyped-def]
     """Put vehicle i into the list of a lane, behind everyone further on."""
     n, me = t.vehicle.shape[0], t.vehicle[i]

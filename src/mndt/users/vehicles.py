@@ -75,6 +75,11 @@ class VehicleMemory:
         return np.asarray(self.vehicle["odometer_m"])
 
     @property
+    def cursor(self) -> Int32[Array, "users"]:
+        """Row of `route_edge` that is being driven, or where a waiting vehicle will drive off."""
+        return np.asarray(self.vehicle["cursor"])
+
+    @property
     def waited_s(self) -> Float64[Array, "users"]:
         """Time standing first at a line for other reasons than red, or waiting to drive off."""
         return np.asarray(self.vehicle["waited_s"])
