@@ -13,8 +13,8 @@ class MndtError(Exception):
 class InputError(MndtError):
     """A file, option or value from outside does not fit.
 
-    >>> print(InputError("azimuth_deg", 400, allowed="0 to 360 deg", fix="give the compass bearing", where="cells.csv line 3"))
-    cells.csv line 3: azimuth_deg is 400, allowed is 0 to 360 deg; give the compass bearing.
+    >>> print(InputError("azimuth_deg", 400, allowed="0 to 360 deg", fix="give the bearing", where="cells.csv line 3"))
+    cells.csv line 3: azimuth_deg is 400, allowed is 0 to 360 deg; give the bearing.
     """
 
     def __init__(self, field: str, value: object, *, allowed: str, fix: str, where: str = "") -> None:
@@ -22,13 +22,6 @@ class InputError(MndtError):
         prefix = f"{where}: " if where else ""
         end = "" if fix.endswith("?") else "."
         super().__init__(f"{prefix}{field} is {value}, allowed is {allowed}; {fix}{end}")
-
-
-class MissingExtra(MndtError):
-    """An optional part is not installed."""
-
-    def __init__(self, what: str, extra: str) -> None:
-        super().__init__(f"{what} needs the extra '{extra}': pip install 'mndt[{extra}]'.")
 
 
 def unknown_name(field: str, value: str, known: Iterable[str], *, where: str = "") -> InputError:
