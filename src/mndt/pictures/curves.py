@@ -84,7 +84,10 @@ def draw_curve(axes: Axes, totals: dict[str, dict[str, Array]], column: str, *, 
     highest = 0.0
     for row, (name, table) in enumerate(totals.items()):
         time_s, values = np.asarray(table["time_s"]), np.asarray(table[column], dtype=np.float64) * look.scale
-        mean = running_mean(values, SMOOTH_S)
+        if column == "X.SatisfiedShare":
+            values, mean = satisfied(table, 1) * look.scale, satisfied(table, SMOOTH_S) * look.scale
+        else:
+            mean = running_mean(values, SMOOTH_S)
         step = -(-len(time_s) // MOST_POINTS)  # of a long run every so many seconds
         axes.plot(time_s[::step], values[::step], color=run_colour(row), linewidth=0.6, alpha=0.28)
         axes.plot(
@@ -130,6 +133,23 @@ def running_mean(values: Float[Array, "seconds"], width: int) -> Float[Array, "s
     count = np.convolve(known.astype(np.float64), window, mode="same")
     mean: Array = np.divide(total, count, out=np.full(len(values), np.nan), where=count > 0.5)
     return mean
+
+
+def satisfied(table: dict[str, Array], width: int) -> Float[Array, "seconds"]:
+    """Bits delivered per bit offered in a running window: what the share over a whole run means, over time.
+
+    The table's own column divides each second by everything that waits, so that one bit counts again in
+    every second it waits. Above 1 where a backlog is worked off.
+
+    >>> table = {"X.ThroughputDl": np.array([0.0, 4.0]), "X.OfferedDl": np.array([4.0, 4.0])}
+    >>> satisfied(table, 2).tolist(), satisfied(table, 1).tolist()
+    ([0.0, 0.5], [0.0, 1.0])
+    """
+    delivered, offered = (
+        running_mean(np.asarray(table[name], dtype=np.float64), width) for name in ("X.ThroughputDl", "X.OfferedDl")
+    )
+    share: Array = np.divide(delivered, offered, out=np.full(len(offered), np.nan), where=offered > 0)
+    return share
 
 
 def clock(second: float) -> str:

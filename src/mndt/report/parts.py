@@ -14,8 +14,7 @@ HEADLINE: Final = ("X.ThroughputDl", "X.SatisfiedShare", "X.OutageRatio")
 """What a planner wants to know first."""
 
 NOTES: Final = {
-    "X.SatisfiedShare": "Of each second by itself: what waits counts again in every second, so this lies below the "
-    "share over the whole run."
+    "X.SatisfiedShare": "Bits delivered per bit offered in the same 30 s; above 100 % where a backlog is worked off."
 }
 """What a reader should know about a curve."""
 
