@@ -116,7 +116,7 @@ def test_a_busy_grid_is_safe_and_empties(
         check_second(lanes, before, memory, time_s)
         n_arrived += len(arrived)
         worst_s = max(worst_s, float(memory.waited_s[memory.active].max(initial=0.0)))
-        assert not stuck(memory).any()
+        assert memory.n_aside[0] == 0
         if n_arrived == n:
             break
     assert n_arrived == n
@@ -177,6 +177,37 @@ def test_a_red_exit_fills_the_street_and_nobody_enters_a_full_one() -> None:
     assert inside.min() >= KINDS[CAR, 0]  # the last one does not stand on the junction
     assert memory.waited_s.max() > 200
     assert (stuck(memory, 200.0)[memory.lane == lanes.edge_lane[0]]).sum() == 1
+
+
+def test_a_locked_ring_of_streets_opens_again() -> None:
+    # four short one-way streets in a ring, full, and everybody wants to go on by two streets and out
+    square = [(0, 0), (16, 0), (16, 16), (0, 16)]
+    outside = [(0, -300), (316, 0), (16, 316), (-300, 16)]
+    ring = [(0, 1), (1, 2), (2, 3), (3, 0)]
+    ways = roads(square + outside, ring + [(k, k + 4) for k in range(4)] + [(k + 4, k) for k in range(4)])
+    lanes = Lanes.from_ways(ways)
+    edges = [[k, (k + 1) % 4, (k + 2) % 4, 4 + (k + 3) % 4] for k in range(4) for _ in range(2)]
+    memory = VehicleMemory.empty(lanes, 8, STEADY)
+    for name, values in {
+        "lane": lanes.edge_lane[np.repeat(np.arange(4), 2)], "position_m": np.tile([15.0, 7.5], 4),
+        "route_start": 4 * np.arange(8), "cursor": 4 * np.arange(8), "route_end": 4 * np.arange(1, 9),
+    }.items():  # fmt: skip
+        memory.vehicle[name] = values
+    order = np.lexsort((-memory.position_m, memory.lane)).astype(np.int32)
+    memory = replace(memory, active=order, route_edge=np.concatenate(edges).astype(np.int32))
+    n_arrived, longest_s = 0, 0.0
+    for time_s in range(2500):
+        before = memory
+        memory, arrived = advance(lanes, memory, time_s, np.uint32(time_s))
+        check_second(lanes, before, memory, time_s)
+        n_arrived += len(arrived)
+        longest_s = max(longest_s, float(memory.waited_s.max()))
+        if time_s == 250:
+            assert stuck(memory, 200.0).sum() == 4
+            assert n_arrived == 0
+    assert n_arrived == 8
+    assert memory.n_aside[0] >= 4
+    assert longest_s == 299.0
 
 
 def test_waiting_vehicles_drive_off_in_order_and_only_into_gaps() -> None:

@@ -16,7 +16,8 @@ no promise can therefore always stop, and whoever has one never meets another in
 A driver who has stood at a line for `PATIENCE_S` is heard first; what keeps him from going is then
 promised to nobody of lower rank, so that even a steady stream lets him in. The order of hearing
 is total, every promise comes true within seconds because there was room for it, and lights change:
-nobody waits for himself. Only a ring of full streets can stand, as it can in a city.
+nobody waits for himself. Only a ring of full streets can stand, as it can in a city; it is opened by drivers who pull
+aside after five minutes (`_motion.ASIDE_S`).
 """
 
 from __future__ import annotations

@@ -19,6 +19,9 @@ Array = np.ndarray
 STANDS_MPS = 0.1
 """Slower than this is standing (SUMO's waiting)."""
 
+ASIDE_S = 300.0
+"""Who has stood first at a line for so long, not for red, is in a gridlock (SUMO's default time to teleport)."""
+
 
 @inlined
 def _allowed_mps(lane, me, kind):  # type: ignore[no-untyped-def]
@@ -153,10 +156,17 @@ def _second(road, t, r, blocked, active, queue, out, time_s, key, step_s):  # ty
         me.waited_s = me.waited_s + step_s if waits else 0.0
     _hand_over(road, t)
     for i in active:
-        if t.vehicle[i].lane < 0:
-            t.vehicle[i].speed_mps = 0.0
+        me = t.vehicle[i]
+        if me.lane < 0:
+            me.speed_mps = 0.0
             out[2, n_arrived] = i
             n_arrived += 1
+        elif me.waited_s >= ASIDE_S:  # it makes room and waits at the kerb of the next street
+            t.leader[t.follower[i]], t.follower[t.leader[i]] = t.leader[i], t.follower[i]
+            me.lane, me.cursor, me.waited_s = -1, me.cursor + 1, 0.0
+            out[1, n_queue] = i
+            n_queue += 1
+    n_aside = n_queue
     for i in queue:
         if t.vehicle[i].cursor >= t.vehicle[i].route_end:  # a route without edges
             out[2, n_arrived] = i
@@ -172,7 +182,7 @@ def _second(road, t, r, blocked, active, queue, out, time_s, key, step_s):  # ty
             out[0, count] = i
             count += 1
             i = t.follower[i]
-    return count, n_queue, n_arrived
+    return count, n_queue, n_arrived, n_aside
 
 
 def _cached(stamp: int) -> Any:
@@ -183,7 +193,7 @@ def _cached(stamp: int) -> Any:
     @njit(cache=True, nogil=True, error_model="numpy")
     def second(road, t, r, blocked, active, queue, out, time_s, key, step_s):  # type: ignore[no-untyped-def]
         if stamp < 0:
-            return 0, 0, 0
+            return 0, 0, 0, 0
         return _second(road, t, r, blocked, active, queue, out, time_s, key, step_s)
 
     return second

@@ -46,13 +46,22 @@ class VehicleMemory:
     queue: Int32[Array, "waiting"]  # rows that wait to drive off, first come first
     route_edge: Int32[Array, "total"]  # the edges of all routes
     kinds: Float64[Array, "kinds 9"]
+    n_aside: Int32[Array, "1"]  # how often a driver pulled aside so far, see `advance`
 
     @classmethod
     def empty(cls, lanes: Lanes, n_users: int, kinds: Float64[Array, "kinds 9"] = KINDS) -> VehicleMemory:
         """Nobody on the road."""
         vehicle, none = np.zeros(n_users, VEHICLE), np.zeros(0, np.int32)
         vehicle["lane"], vehicle["speed_factor"] = -1, _temperaments(n_users)
-        return cls(vehicle, np.zeros((n_users, LOOK), np.int32), none, none, none, np.array(kinds, np.float64))
+        return cls(
+            vehicle=vehicle,
+            next_lane=np.zeros((n_users, LOOK), np.int32),
+            active=none,
+            queue=none,
+            route_edge=none,
+            kinds=np.array(kinds, np.float64),
+            n_aside=np.zeros(1, np.int32),
+        )
 
     @property
     def lane(self) -> Int32[Array, "users"]:
@@ -176,7 +185,9 @@ def advance(
         step_s: length of the step.
 
     Returns:
-        The new memory, and the rows that reached the end of their routes.
+        The new memory, and the rows that reached the end of their routes. Where a ring of full streets has
+        locked itself, a driver who stood first at a line for 300 s pulls aside: he waits like those who
+        want to drive off, at the start of the next street. `VehicleMemory.n_aside` counts these.
     """
     n_users, n_driving, n_rows = len(memory.vehicle), len(memory.active), len(memory.active) + len(memory.queue)
     leader, follower = np.empty((2, n_users + lanes.n_lanes), np.int32)
@@ -198,10 +209,17 @@ def advance(
     requests.intake["taken_by"] = FREE
     out, blocked = np.empty((3, n_rows), np.int32), np.zeros(lanes.n_lanes, np.bool_)
     when = float(time_s), np.uint32(key), float(step_s)
-    counts = second(lanes.road, traffic, requests, blocked, memory.active, memory.queue, out, *when)
+    *counts, n_aside = second(lanes.road, traffic, requests, blocked, memory.active, memory.queue, out, *when)
     active, queue, arrived = (line[:count].copy() for line, count in zip(out, counts, strict=True))
-    vehicle, next_lane = traffic.vehicle, traffic.next_lane
-    return replace(memory, vehicle=vehicle, next_lane=next_lane, active=active, queue=queue), arrived
+    memory = replace(
+        memory,
+        vehicle=traffic.vehicle,
+        next_lane=traffic.next_lane,
+        active=active,
+        queue=queue,
+        n_aside=(memory.n_aside + n_aside).astype(np.int32),
+    )
+    return memory, arrived
 
 
 def locate(
@@ -226,7 +244,7 @@ def locate(
     return xy_m[0], xy_m[1], speed_mps
 
 
-def stuck(memory: VehicleMemory, limit_s: float = 300.0) -> Bool[Array, "users"]:
+def stuck(memory: VehicleMemory, limit_s: float = 120.0) -> Bool[Array, "users"]:
     """Who has stood first at a line for longer than the limit for reasons other than red: the deadlock watch."""
     return np.asarray((memory.lane >= 0) & (memory.waited_s > limit_s))
 
