@@ -134,72 +134,67 @@ def _drive_off(road, t, r, i, blocked):  # type: ignore[no-untyped-def]
     return True
 
 
-@inner
-def _second(road, t, r, blocked, active, queue, out, time_s, key, step_s):  # type: ignore[no-untyped-def]
-    """One step. Rows of `out` take the vehicles on the road, in the queue, arrived; their numbers are returned."""
-    n, n_queue, n_arrived = t.vehicle.shape[0], 0, 0
-    for node in range(n, t.leader.shape[0]):
-        t.leader[node], t.follower[node] = node, node
-    for i in active:
-        t.note[i].won, t.note[i].limit, t.note[i].at_red = 0, LOOK, 0
-        _link(t, np.int64(i), np.int64(t.vehicle[i].lane))
-    collect(road, t, r, time_s + step_s, step_s)
-    decide(road, t, r, active, queue, step_s)
-    for i in active:
-        t.note[i].next_mps = _plan(road, t, i, key, step_s)
-    for i in active:
-        me, note = t.vehicle[i], t.note[i]
-        me.speed_mps = note.next_mps
-        me.position_m += note.next_mps * step_s
-        me.odometer_m += note.next_mps * step_s
-        waits = t.leader[i] >= n and note.next_mps < STANDS_MPS and not note.at_red
-        me.waited_s = me.waited_s + step_s if waits else 0.0
-    _hand_over(road, t)
-    for i in active:
-        me = t.vehicle[i]
-        if me.lane < 0:
-            me.speed_mps = 0.0
-            out[2, n_arrived] = i
-            n_arrived += 1
-        elif me.waited_s >= ASIDE_S:  # it makes room and waits at the kerb of the next street
-            t.leader[t.follower[i]], t.follower[t.leader[i]] = t.leader[i], t.follower[i]
-            me.lane, me.cursor, me.waited_s = -1, me.cursor + 1, 0.0
-            out[1, n_queue] = i
-            n_queue += 1
-    n_aside = n_queue
-    for i in queue:
-        if t.vehicle[i].cursor >= t.vehicle[i].route_end:  # a route without edges
-            out[2, n_arrived] = i
-            n_arrived += 1
-        elif not _drive_off(road, t, r, np.int64(i), blocked):
-            t.vehicle[i].waited_s += step_s
-            out[1, n_queue] = i
-            n_queue += 1
-    count = 0
-    for lane in range(road.lane.shape[0]):
-        i = t.follower[n + lane]
-        while i < n:
-            out[0, count] = i
-            count += 1
-            i = t.follower[i]
-    return count, n_queue, n_arrived, n_aside
-
-
-def _cached(stamp: int) -> Any:
-    """`_second` as Python calls it, kept on disk. numba renews what it kept when this file changes; the stamp, part of
-    the key because it is a closure's value, makes it do so for the files of the functions called from here, too.
+def _compiled(stamp: int) -> Any:
+    """`second`, kept on disk. numba renews what it kept when this file changes; the stamp, part of the key because
+    it is a closure's value, makes it do so for the files of the functions called from here, too.
     """
 
     @njit(cache=True, nogil=True, error_model="numpy")
     def second(road, t, r, blocked, active, queue, out, time_s, key, step_s):  # type: ignore[no-untyped-def]
+        """One step. Rows of `out` take the vehicles on the road, in the queue, arrived; their numbers are returned."""
         if stamp < 0:
             return 0, 0, 0, 0
-        return _second(road, t, r, blocked, active, queue, out, time_s, key, step_s)
+        n, n_queue, n_arrived = t.vehicle.shape[0], 0, 0
+        for node in range(n, t.leader.shape[0]):
+            t.leader[node], t.follower[node] = node, node
+        for i in active:
+            t.note[i].won, t.note[i].limit, t.note[i].at_red = 0, LOOK, 0
+            _link(t, np.int64(i), np.int64(t.vehicle[i].lane))
+        collect(road, t, r, time_s + step_s, step_s)
+        decide(road, t, r, active, queue, step_s)
+        for i in active:
+            t.note[i].next_mps = _plan(road, t, i, key, step_s)
+        for i in active:
+            me, note = t.vehicle[i], t.note[i]
+            me.speed_mps = note.next_mps
+            me.position_m += note.next_mps * step_s
+            me.odometer_m += note.next_mps * step_s
+            waits = t.leader[i] >= n and note.next_mps < STANDS_MPS and not note.at_red
+            me.waited_s = me.waited_s + step_s if waits else 0.0
+        _hand_over(road, t)
+        for i in active:
+            me = t.vehicle[i]
+            if me.lane < 0:
+                me.speed_mps = 0.0
+                out[2, n_arrived] = i
+                n_arrived += 1
+            elif me.waited_s >= ASIDE_S:  # it makes room and waits at the kerb of the next street
+                t.leader[t.follower[i]], t.follower[t.leader[i]] = t.leader[i], t.follower[i]
+                me.lane, me.cursor, me.waited_s = -1, me.cursor + 1, 0.0
+                out[1, n_queue] = i
+                n_queue += 1
+        n_aside = n_queue
+        for i in queue:
+            if t.vehicle[i].cursor >= t.vehicle[i].route_end:  # a route without edges
+                out[2, n_arrived] = i
+                n_arrived += 1
+            elif not _drive_off(road, t, r, np.int64(i), blocked):
+                t.vehicle[i].waited_s += step_s
+                out[1, n_queue] = i
+                n_queue += 1
+        count = 0
+        for lane in range(road.lane.shape[0]):
+            i = t.follower[n + lane]
+            while i < n:
+                out[0, count] = i
+                count += 1
+                i = t.follower[i]
+        return count, n_queue, n_arrived, n_aside
 
     return second
 
 
-second = _cached(sum(zlib.crc32(Path(str(module.__file__)).read_bytes()) for module in (_junctions, _krauss)))
+second = _compiled(sum(zlib.crc32(Path(str(module.__file__)).read_bytes()) for module in (_junctions, _krauss)))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
