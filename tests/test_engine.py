@@ -8,8 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 import mndt
 from mndt.city.synthetic import synthetic_city
@@ -144,9 +142,8 @@ def test_turning_an_antenna_changes_only_what_it_covers(world: World) -> None:
     assert soft.cell_power_w[outdoor] <= loud.cell_power_w[outdoor] / 2 * (1 + 1e-6)
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(seed=st.integers(0, 10**6), scale=st.floats(0, 5))
-def test_more_demand_never_breaks_a_kpi(world: World, seed: int, scale: float) -> None:
+@pytest.mark.parametrize(("seed", "scale"), [(1, 0.0), (2, 0.3), (3, 5.0), (4, 100.0)])
+def test_no_load_breaks_a_kpi(world: World, seed: int, scale: float) -> None:
     louder = dataclasses.replace(
         world,
         demand=dataclasses.replace(world.demand, parameters=dataclasses.replace(world.demand.parameters, scale=scale)),

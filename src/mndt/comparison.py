@@ -39,6 +39,11 @@ def compare(a: Run, b: Run, *, batch_s: int = 60) -> list[Difference]:
 
     Raises:
         InputError: the runs do not cover the same seconds.
+
+    What changed beyond chance::
+
+        for row in mndt.compare(before, after):
+            print(row.name, row.difference, (row.low, row.high))
     """
     from mndt.network.kpi import KPI_FIELDS, summarise
 

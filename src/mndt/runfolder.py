@@ -58,6 +58,11 @@ class Run:
 
     Each table is a DuckDB relation: ``run.kpis.df()`` gives a pandas frame, ``.fetchnumpy()`` a dict
     of arrays, ``.filter('"X.OutageRatio" > 0.1')`` another relation.
+
+    The seconds with the most outage::
+
+        run = mndt.read_run("runs/helsinki-fundamentals-1")
+        print(run.kpis.order('"X.OutageRatio" DESC').limit(5))
     """
 
     folder: Path
@@ -136,6 +141,10 @@ def read(folder: str | Path) -> Run:
 
     Raises:
         InputError: it is none, or another version wrote it.
+
+    What it came to::
+
+        print(mndt.read_run("runs/helsinki-fundamentals-1").summary)
     """
     folder = Path(folder)
     try:

@@ -76,6 +76,11 @@ def run(
     Raises:
         InputError: something does not fit; nothing has been written then.
         Interrupted: Ctrl-C; the folder holds the finished parts.
+
+    Five minutes of the built-in city::
+
+        run = mndt.run("helsinki", policy="proportional-fair", minutes=5)
+        print(run.summary["X.OutageRatio"])
     """
     scenario, city = _settle(scenario, policy=policy, minutes=minutes, seed=seed)
     target = Path(out) if out is not None else None
@@ -107,6 +112,10 @@ def resume(
     Raises:
         InputError: no run folder, or one that another version wrote.
         Interrupted: Ctrl-C, again.
+
+    After a power cut::
+
+        run = mndt.resume("runs/helsinki-fundamentals-1")
     """
     paused = read(folder)
     if paused.finished:
