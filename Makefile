@@ -28,7 +28,7 @@ lint: $(VENV)/.dev  ## style, types, layers
 	$(BIN)/lint-imports
 
 docs: $(VENV)/.dev  ## the documentation site in site/
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 bench: $(VENV)/.dev
 	$(BIN)/pip install --quiet -e '.[peers]'
