@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, Int32, UInt8
@@ -23,7 +22,7 @@ Array = np.ndarray
 
 @dataclass(frozen=True)
 class Links:
-    """The links of one second. The arrays live in a workspace that the next second overwrites.
+    """The links of one second.
 
     Methods import the kernels when called: numba takes a second to load, and settings are read without it.
     """
@@ -93,7 +92,6 @@ class Channel:
     table: Float32[Array, "2 nodes"] | None
     noise_w: Float32[Array, "cells"]
     _aimed: dict[bytes, GainMaps] = field(default_factory=dict, repr=False, compare=False)
-    _workspace: dict[tuple[int, int], tuple[Any, Any]] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def build(
@@ -138,10 +136,7 @@ class Channel:
 
         maps, cells = self.aimed(settings), self.city.cells
         shape = (len(users), len(cells))
-        if shape not in self._workspace:
-            self._workspace.clear()
-            self._workspace[shape] = (np.empty(shape, np.float32), np.empty(shape, np.uint8))
-        gain, sight = self._workspace[shape]
+        gain, sight = np.empty(shape, np.float32), np.empty(shape, np.uint8)
         _kernels.look_up(maps.level, maps.cell_m, users.x_m, users.y_m, gain, sight)
         on = settings.status == Status.ON
         return Links(
