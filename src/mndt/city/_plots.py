@@ -86,10 +86,12 @@ def _blocks(streets: Streets, size_m: float) -> Shaped[Array, "blocks"]:
     paved = shapely.union_all(shapely.buffer(lines, half_width_m, cap_style="flat", join_style="mitre"))
     inside = shapely.union_all(shapely.polygonize(lines))
     land = shapely.difference(inside, shapely.union_all([paved, shapely.buffer(streets.river, 1.0)]))
+    # Where pieces of a street meet at an angle their flat ends leave needles of land across the road: open them.
+    land = shapely.buffer(shapely.buffer(land, -1.0, join_style="mitre"), 1.0, join_style="mitre")
     blocks = shapely.get_parts(shapely.simplify(land, 0.5))
     blocks = blocks[(shapely.area(blocks) > 150.0) & (shapely.area(shapely.buffer(blocks, -6.0)) > 0)]
     at = shapely.centroid(blocks)
-    return blocks[np.lexsort((shapely.get_x(at).round(1), shapely.get_y(at).round(1)))]
+    return np.asarray(blocks[np.lexsort((shapely.get_x(at).round(1), shapely.get_y(at).round(1)))])
 
 
 def _parks(blocks: Shaped[Array, "blocks"], n: int, size_m: float, rng: np.random.Generator) -> Array:
@@ -213,7 +215,7 @@ def _uses(
     draw = np.where(rng.random(len(block)) < 0.5, of_block, rng.random(len(block)))
     kind = np.minimum((draw[:, None] > level).sum(axis=1), len(_USES) - 1)
     row = np.array([BUILDING_USES.index(name) for name in _USES])
-    return row[kind].astype(np.int32)
+    return np.asarray(row[kind], dtype=np.int32)
 
 
 def _levels(
@@ -223,7 +225,7 @@ def _levels(
     of_block = rng.normal(0.0, 0.22, block.max(initial=-1) + 1)[block]
     towards_centre = 0.75 * np.exp(-((off_centre / 0.45) ** 2)) - 0.12
     height_m = 18.0 * np.exp(of_block + rng.normal(0.0, 0.26, len(block)) + towards_centre)
-    return np.maximum(1, np.round(height_m / STOREY_M)).astype(np.int32)
+    return np.asarray(np.maximum(1, np.round(height_m / STOREY_M)), dtype=np.int32)
 
 
 def to_buildings(land: Land) -> Buildings:
@@ -252,4 +254,4 @@ def to_buildings(land: Land) -> Buildings:
 def area_use(building_use: Int[Array, "buildings"]) -> Int[Array, "buildings"]:
     """The use of the area a building is."""
     row = np.array([AREA_USES.index(AREA_USE_OF_BUILDING[name]) for name in BUILDING_USES], dtype=np.int32)
-    return row[building_use]
+    return np.asarray(row[building_use])

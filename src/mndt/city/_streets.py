@@ -325,7 +325,8 @@ def _joined(levels: dict[tuple[Point, Point], int]) -> list[tuple[list[Point], i
 def _bent(path: Float64[Array, "n 2"], warp: Warp) -> Float64[Array, "points 2"]:
     """A path of the plan on the ground: warped every 30 m, then without needless points."""
     line = shapely.segmentize(shapely.LineString(path), 30.0)
-    return shapely.get_coordinates(shapely.simplify(shapely.LineString(warp(shapely.get_coordinates(line))), 0.4))
+    smooth = shapely.simplify(shapely.LineString(warp(shapely.get_coordinates(line))), 0.4)
+    return np.asarray(shapely.get_coordinates(smooth))
 
 
 def _signals(streets: tuple[Street, ...], n_nodes: int) -> Bool[Array, "nodes"]:

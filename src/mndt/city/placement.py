@@ -35,7 +35,7 @@ class Spacing:
     def quantiles(self, n: int, per_km2: float) -> Float64[Array, "n"]:
         """The `n` sorted distances to aim at, in metres, at a density of `per_km2`."""
         at = (np.arange(n) + 0.5) / max(n, 1) * 100.0
-        return np.interp(at, self.percent, self.distance_m) * np.sqrt(self.per_km2 / per_km2)
+        return np.asarray(np.interp(at, self.percent, self.distance_m) * np.sqrt(self.per_km2 / per_km2))
 
 
 # Nearest-neighbour distances within the outdoor (39) and the indoor (144) stations of a central
@@ -54,7 +54,8 @@ INDOOR_HEIGHT_M: Final = 3.0
 
 _KERB_M = 6.0  # from the centre line to a mast on the kerb of a single-lane street
 _LANE_M = 3.2
-_STEPS = 6000  # moves of the annealing for up to a few hundred stations; about 0.2 s
+_STEPS = 6000  # moves of the annealing for up to a few hundred stations; below a second
+_GOOD_SHARE = 0.015  # misfit, as a share of the mean distance, at which the annealing rests
 
 
 def place_sites(
@@ -231,7 +232,7 @@ def _choose(
     chosen = _first_guess(places, target, rng)
     if 1 < fit < len(places):
         chosen = _anneal(places, chosen, target, rng)
-    return places[chosen]
+    return np.asarray(places[chosen])
 
 
 def _spread_over_groups(group: Int[Array, "places"], n: int, rng: np.random.Generator) -> Int[Array, "kept"]:
@@ -287,6 +288,8 @@ def _anneal(
     who, where = rng.integers(n, size=_STEPS), rng.integers(len(places), size=_STEPS)
     allowed = 0.02 * target.mean() * (1.0 - np.arange(_STEPS) / _STEPS) ** 2
     for step in range(_STEPS):
+        if misfit < _GOOD_SHARE * target.mean():
+            break
         mover, to = int(who[step]), int(where[step])
         if used[to]:
             continue
@@ -302,7 +305,7 @@ def _anneal(
 
 
 def _distance(xy: Float64[Array, "n 2"], point: Float64[Array, "2"]) -> Float64[Array, "n"]:
-    return np.hypot(xy[:, 0] - point[0], xy[:, 1] - point[1])
+    return np.asarray(np.hypot(xy[:, 0] - point[0], xy[:, 1] - point[1]))
 
 
 def _nearest(xy: Float64[Array, "n 2"]) -> tuple[Float64[Array, "n"], Int[Array, "n"]]:

@@ -59,7 +59,7 @@ OCCUPIED_SHARE: Final = 0.9
 def _dbm_of_watts(value_w: float, _: Mapping[str, Any]) -> float:
     from mndt.units import w_to_dbm
 
-    return round(float(w_to_dbm(value_w)), 9)
+    return round(float(w_to_dbm(max(value_w, 0.0))), 9)
 
 
 def _blocks_of_mhz(value_mhz: float, row: Mapping[str, Any]) -> float:
@@ -121,3 +121,32 @@ SERVICES: Final[tuple[Service, ...]] = (
     Service("game", 2e5, 1e5, 0.05, 0.05, 600, "5QI 3: 50 ms"),
     Service("download", 5e6, 5e5, 0.30, 0.03, 40, "5QI 9: 300 ms"),
 )
+
+
+def inventory_table() -> str:
+    """The columns of an inventory as a Markdown table: the one in docs/inventory.md.
+
+    >>> inventory_table().splitlines()[2]
+    '| `cell` | required |  | any text | unique name of the cell | `cell_id`, `cellid`, `cell_name`, `name`, `id`, `ci`, `ecgi`, `nci` |'
+    """
+    lines = ["| column | default | unit | allowed | meaning | other names |", "|---|---|---|---|---|---|"]
+    for field in CELL_FIELDS:
+        default = "required" if field.required else "see meaning" if field.default is None else _written(field.default)
+        names = ", ".join(f"`{name}`" for name in field.aliases) or "-"
+        cells = (f"`{field.name}`", default, field.unit, field.allowed, field.meaning, names)
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def conversion_table() -> str:
+    """Columns in other units as a Markdown table: the second one in docs/inventory.md."""
+    lines = ["| column | unit | gives | by | other names |", "|---|---|---|---|---|"]
+    for field in CELL_FIELDS:
+        for other in field.conversions:
+            names = ", ".join(f"`{name}`" for name in other.aliases) or "-"
+            lines.append(f"| `{other.column}` | {other.unit} | `{field.name}` | {other.rule} | {names} |")
+    return "\n".join(lines)
+
+
+def _written(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)

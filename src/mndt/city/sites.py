@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 _ONE_PLACE_M: Final = 1.0  # cells without a site name share a site within this distance
 _ONE_SITE_M: Final = 25.0  # cells of one site name: the corners of a roof; farther ones are remote heads
 _WALL_M: Final = 20.0  # how far outside its building an indoor cell may be surveyed
+_MAP_EDGE_M: Final = 2e-3  # tolerance on positions: a written inventory is exact to about a millimetre
 _ROOF_M: Final = 3.0  # antennas above a roof
 _MICRO_DBM: Final = 38.0  # largest output of the EARTH micro station (6.3 W)
 _SITE_FORMAT: Final = "S{:03d}"
@@ -58,7 +59,7 @@ def read_cells(
     if opencellid.is_opencellid(path):
         return _from_opencellid(Path(path), frame, buildings, tuple(radios))
     rows, info = inventory.read(path)
-    columns = _inventory.find_columns(info.columns, str(path))
+    columns = _inventory.find_columns(info.columns, f"{path} line {info.header_line}")
     return cells_from_rows(
         [_inventory.pick(row.values, columns) for row in rows],
         frame,
@@ -178,8 +179,8 @@ class _Ground:
         if not (-180 <= longitude_deg <= 180 and -90 <= latitude_deg <= 90):
             return False
         x_m, y_m = self.to_xy(longitude_deg, latitude_deg)
-        # a millimetre of tolerance: the precision of a written inventory
-        return -1e-3 <= x_m <= self.frame.width_m + 1e-3 and -1e-3 <= y_m <= self.frame.depth_m + 1e-3
+        on_x = -_MAP_EDGE_M <= x_m <= self.frame.width_m + _MAP_EDGE_M
+        return bool(on_x and -_MAP_EDGE_M <= y_m <= self.frame.depth_m + _MAP_EDGE_M)
 
     def holds_swapped(self, latitude_deg: float, longitude_deg: float) -> bool:
         return self.holds(latitude_deg, longitude_deg)
@@ -241,7 +242,7 @@ def _house(records: Sequence[Record], buildings: Buildings, where: Sequence[str]
     """Find each cell's building; fill in what depends on being indoors."""
     shapes = footprints(buildings)
     x_m, y_m = (np.array([record[axis] for record in records]) for axis in ("x_m", "y_m"))
-    inside, near = building_at(shapes, x_m, y_m), building_at(shapes, x_m, y_m, within_m=_WALL_M)
+    inside, near = building_at(shapes, x_m, y_m), building_at(shapes, x_m, y_m, within_m=_WALL_M + _MAP_EDGE_M)
     for k, (record, at) in enumerate(zip(records, where, strict=True)):
         indoor = record["indoor"]
         if indoor and near[k] < 0:

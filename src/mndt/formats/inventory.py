@@ -28,6 +28,7 @@ class TableInfo:
 
     path: Path
     columns: tuple[str, ...]  # as written in the header
+    header_line: int
     separator: str
     encoding: str
     decimal_comma: bool  # numbers may be written 60,17
@@ -37,8 +38,8 @@ def read(path: str | Path) -> tuple[list[Row], TableInfo]:
     """Rows of a delimited text file with a header.
 
     Separator (comma, semicolon, tab or bar), encoding (UTF-8 with or without byte-order mark,
-    UTF-16 with one, else Latin-1) and gzip compression are recognised. Empty lines and lines that
-    start with # are skipped. With any separator but the comma, numbers may have decimal commas.
+    UTF-16 with one, else Latin-1) and gzip compression are recognised. Empty lines and comments
+    (lines that start with # and have one column only) are skipped. With any separator but the comma, numbers may have decimal commas.
 
     Raises:
         InputError: no such file, empty, header only, a column twice, or a line of the wrong width.
@@ -59,7 +60,7 @@ def read(path: str | Path) -> tuple[list[Row], TableInfo]:
             "content", "a header only", allowed="at least one line below it",
             fix="add a line for each cell", where=str(path),
         )  # fmt: skip
-    return rows, TableInfo(path, columns, separator, encoding, separator != ",")
+    return rows, TableInfo(path, columns, header_at + 1, separator, encoding, separator != ",")
 
 
 def load(path: Path) -> bytes:
@@ -111,7 +112,7 @@ def _rows(lines: list[str], header_at: int, separator: str, columns: tuple[str, 
         before = 0
         for values in reader:
             line, before = header_at + 2 + before, reader.line_num
-            if not any(value.strip() for value in values) or values[0].startswith("#"):
+            if not any(value.strip() for value in values) or _is_comment(values):
                 continue
             if len(values) > len(columns) and any(value.strip() for value in values[len(columns) :]):
                 raise InputError(
@@ -125,6 +126,11 @@ def _rows(lines: list[str], header_at: int, separator: str, columns: tuple[str, 
             "line", str(error), allowed="delimited text", fix="save the table as CSV again", where=str(path)
         ) from None
     return rows
+
+
+def _is_comment(values: list[str]) -> bool:
+    """A line below the header with nothing but a text after #; a cell may well be called #7."""
+    return values[0].startswith("#") and not any(value.strip() for value in values[1:])
 
 
 def number(text: str, *, decimal_comma: bool) -> float:
