@@ -87,3 +87,19 @@ def test_numbers_with_point_and_comma(value: float) -> None:
 def test_what_is_no_number(text: str) -> None:
     with pytest.raises(ValueError, match=r".*"):
         inventory.number(text, decimal_comma=False)
+
+
+def test_a_file_cut_off_in_its_last_line_is_refused(tmp_path: Path) -> None:
+    whole = "cell,lat,lon,azimuth\na,60.1,24.9,10\nb,60.2,24.9,20\n"
+    path = tmp_path / "cells.csv"
+    path.write_text(whole[:-4])
+    with pytest.raises(InputError, match=r"line 3: number of values is 3.*cut off"):
+        inventory.read(path)
+    path.write_text(whole[:-1])  # only the line end is missing
+    assert len(inventory.read(path)[0]) == 2
+
+
+def test_a_cell_may_be_called_like_a_comment(tmp_path: Path) -> None:
+    path = tmp_path / "cells.csv"
+    path.write_text("# made by hand\ncell,lat,lon\n# a remark\n#7,60.1,24.9\n")
+    assert [row.values["cell"] for row in inventory.read(path)[0]] == ["#7"]

@@ -39,10 +39,12 @@ def read(path: str | Path) -> tuple[list[Row], TableInfo]:
 
     Separator (comma, semicolon, tab or bar), encoding (UTF-8 with or without byte-order mark,
     UTF-16 with one, else Latin-1) and gzip compression are recognised. Empty lines and comments
-    (lines that start with # and have one column only) are skipped. With any separator but the comma, numbers may have decimal commas.
+    (lines that start with # and have one column only) are skipped. With any separator but the comma,
+    numbers may have decimal commas.
 
     Raises:
-        InputError: no such file, empty, header only, a column twice, or a line of the wrong width.
+        InputError: no such file, empty, header only, a column twice, a line of the wrong width, or a
+            last line that breaks off.
     """
     path = Path(path)
     text, encoding = decode(load(path), path)
@@ -55,12 +57,26 @@ def read(path: str | Path) -> tuple[list[Row], TableInfo]:
     separator = max(_SEPARATORS, key=lambda mark: (lines[header_at].count(mark), -_SEPARATORS.index(mark)))
     columns = _columns(lines[header_at], separator, f"{path} line {header_at + 1}")
     rows = list(_rows(lines, header_at, separator, columns, path))
+    _refuse_cut_off(text, separator, columns, path)
     if not rows:
         raise InputError(
             "content", "a header only", allowed="at least one line below it",
             fix="add a line for each cell", where=str(path),
         )  # fmt: skip
     return rows, TableInfo(path, columns, header_at + 1, separator, encoding, separator != ",")
+
+
+def _refuse_cut_off(text: str, separator: str, columns: tuple[str, ...], path: Path) -> None:
+    """A short last line without its line end is the mark of a file that was cut off in transfer."""
+    if text.endswith(("\n", "\r")):
+        return
+    lines = text.splitlines()
+    values = next(csv.reader([lines[-1]], delimiter=separator))
+    if len(values) < len(columns) and len(lines) > 1:
+        raise InputError(
+            "number of values", len(values), allowed=f"{len(columns)} as in the header",
+            fix="the file seems to be cut off, fetch it again", where=f"{path} line {len(lines)}",
+        )  # fmt: skip
 
 
 def load(path: Path) -> bytes:
