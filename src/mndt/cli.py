@@ -59,9 +59,14 @@ def main(verbose: bool, quiet: bool) -> None:
 
     Start with `mndt demo`. Your own city: `mndt import osm`, then `mndt run`.
     """
+    import logging
+
     from mndt import parallel
 
     parallel.quiet(quiet)
+    level = logging.ERROR if quiet else logging.INFO if verbose else logging.WARNING
+    logging.basicConfig(level=logging.ERROR, format="mndt: %(message)s")
+    logging.getLogger("mndt").setLevel(level)
 
 
 def _say(text: str) -> None:

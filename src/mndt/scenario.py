@@ -258,10 +258,13 @@ def open_city(source: CitySource, name: str = "city") -> City:
         return city
     from dataclasses import replace
 
-    from mndt.city.sites import read_cells
+    from mndt.city.sites import attribution, read_cells
 
     built_sites, cells = read_cells(sites, city.frame, city.buildings)
-    return replace(city, sites=built_sites, cells=cells)
+    notice = city.attribution
+    if attribution(sites) not in notice:
+        notice = f"{notice}; {attribution(sites)}"
+    return replace(city, sites=built_sites, cells=cells, attribution=notice)
 
 
 # What does not fit -----------------------------------------------------------------------------

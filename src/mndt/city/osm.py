@@ -57,7 +57,7 @@ def read_osm(
         city = mndt.read_osm("city.osm.pbf", (24.935, 60.164, 24.953, 60.179), sites_csv="cells.csv")
     """
     from mndt.city import _osm_areas, _osm_box, _osm_buildings, _osm_source, _osm_ways
-    from mndt.city.sites import place_sites, read_cells
+    from mndt.city.sites import attribution, place_sites, read_cells
 
     path = Path(path)
     asked = None if bbox is None else _osm_box.parse_box(bbox)
@@ -85,7 +85,8 @@ def read_osm(
             rng=Streams(seed).generator("sites"),
         )
     title = name or path.name.removesuffix(".pbf").removesuffix(".osm")
-    return City(title, ground.frame, roads, footways, houses.buildings, areas, sites, cells, ATTRIBUTION)
+    notice = "; ".join(filter(None, (ATTRIBUTION, attribution(sites_csv) if sites_csv is not None else "")))
+    return City(title, ground.frame, roads, footways, houses.buildings, areas, sites, cells, notice)
 
 
 def helsinki(*, seed: int = 0) -> City:
