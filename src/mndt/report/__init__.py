@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from mndt.report.coverage import Coverage, coverage_of
-from mndt.report.parts import PARTS
-from mndt.report.section import Part, Section, page
+from mndt.report.parts import PARTS, heading
+from mndt.report.section import Part, Section, fill
 from mndt.report.view import RunLike, view
 
 __all__ = ["PARTS", "Coverage", "Part", "RunLike", "Section", "coverage_of", "write_report"]
@@ -48,9 +48,12 @@ def write_report(
     """
     from mndt.checkpoint import write_atomically
 
-    seen = view(runs, coverage if coverage is not None else coverage_of(runs[0]) if runs else None)
+    if coverage is None and runs:
+        scenario = runs[0].scenario
+        coverage = coverage_of(runs[0].city, scenario.radio, scenario.city.seed)
+    seen = view(runs, coverage)
     sections = [section for part in parts if (section := part(seen)) is not None]
-    html = page(seen, [*sections[:-1], *more, *sections[-1:]])
+    html = fill("report.html", {**heading(seen), "sections": [*sections[:-1], *more, *sections[-1:]]})
     path = Path(path)
     write_atomically(path, lambda part: _write(part, html))
     return path

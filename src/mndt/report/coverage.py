@@ -9,7 +9,8 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int32
 
 if TYPE_CHECKING:
-    from mndt.report.view import RunLike
+    from mndt.city.model import City
+    from mndt.radio.parameters import RadioParameters
 
 Array = np.ndarray
 
@@ -29,8 +30,8 @@ class Coverage:
         return float(np.mean(values >= level_dbm)) if values.size else float("nan")
 
 
-def coverage_of(run: RunLike) -> Coverage:
-    """Coverage of a run's network as built: full power, as installed, every cell on.
+def coverage_of(city: City, radio: RadioParameters, seed: int) -> Coverage:
+    """Coverage of a network as built: full power, as installed, every cell on.
 
     Gain maps come from the cache; without them they are built anew, which takes its time.
     """
@@ -38,8 +39,7 @@ def coverage_of(run: RunLike) -> Coverage:
     from mndt.engine import as_built
     from mndt.radio.maps import aim, build_maps, coverage_dbm
 
-    city, scenario = run.city, run.scenario
-    site_maps = build_maps(city, scenario.radio, seed=scenario.city.seed)
+    site_maps = build_maps(city, radio, seed=seed)
     settings = as_built(city)
     maps = aim(site_maps, city, settings)
     rsrp_dbm, best_cell = coverage_dbm(maps, settings.power_w / city.cells.blocks)

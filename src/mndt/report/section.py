@@ -1,8 +1,8 @@
-"""Sections, and the page around them."""
+"""What a page is made of: sections, the parts that make them, and templates to fill."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
@@ -42,13 +42,6 @@ TEMPLATES: Final = "templates"
 def fill(template: str, values: Mapping[str, Any]) -> str:
     """The HTML of a template with its values; texts are escaped, pictures marked safe by the template."""
     return _environment().get_template(template).render(values)
-
-
-def page(view: View, sections: Sequence[Section]) -> str:
-    """The whole page."""
-    from mndt.report.parts import heading
-
-    return fill("report.html", {**heading(view), "sections": sections})
 
 
 @cache
