@@ -306,3 +306,17 @@ def test_the_configuration_is_the_one_of_the_folder(tmp_path: Path) -> None:
     page = Page(write_report([run], tmp_path / "r.html", coverage=small_coverage()).read_text(encoding="utf-8"))
     assert 'file = "city.npz"' in page.words
     assert str(tmp_path) not in page.words
+
+
+def test_a_city_without_indoor_stations_is_no_trouble(tmp_path: Path) -> None:
+    import mndt
+    from mndt.city.synthetic import synthetic_city
+
+    city = synthetic_city(size_m=400, lanes=60, areas=40, outdoor_sites=3, indoor_sites=0)
+    run = mndt.run(city, minutes=0.05, out=tmp_path / "run", progress=False, cache_dir=tmp_path / "maps")
+    page = mndt.write_report([run], tmp_path / "page.html").read_text()
+    assert "nearest station" in page
+    part = next((tmp_path / "run" / "totals").glob("part-*.parquet"))
+    part.write_bytes(part.read_bytes()[:200])
+    with pytest.raises(mndt.InputError, match="a whole Parquet file"):
+        mndt.write_report([mndt.read_run(tmp_path / "run")], tmp_path / "again.html")

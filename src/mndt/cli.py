@@ -30,7 +30,7 @@ class Verbs(click.Group):
             click.echo(f"mndt: {error}", err=True)
             ctx.exit(2)
         except KeyboardInterrupt as stopped:
-            click.echo(f"mndt: {stopped or 'stopped; nothing was left half-written'}", err=True)
+            click.echo(f"mndt: {str(stopped) or 'stopped; nothing was left half-written'}", err=True)
             ctx.exit(130)
         except Exception as error:
             if ctx.params.get("verbose"):

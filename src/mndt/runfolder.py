@@ -133,7 +133,20 @@ class Run:
                 allowed="a run with at least one finished part",
                 fix="finish it with mndt run --resume",
             )
+        for part in parts:
+            _refuse_damaged(Path(part))
         return duckdb.connect().read_parquet(parts)
+
+
+def _refuse_damaged(part: Path) -> None:
+    """A Parquet file ends with its magic bytes; one that was cut off does not."""
+    with part.open("rb") as file:
+        file.seek(0, 2)
+        file.seek(max(0, file.tell() - 4))
+        if file.read() != b"PAR1":
+            raise InputError(
+                "part", part, allowed="a whole Parquet file", fix="copy the run again, or delete it and run anew"
+            )
 
 
 def read(folder: str | Path) -> Run:

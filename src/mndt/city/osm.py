@@ -62,6 +62,11 @@ def read_osm(
     path = Path(path)
     asked = None if bbox is None else _osm_box.parse_box(bbox)
     box = _osm_box.choose_box(asked, _osm_source.extract_box(path))
+    if asked is not None and box is not None and box.rough_km2 < 0.8 * asked.rough_km2:
+        _log.warning(
+            "the map holds only %.0f %% of the box asked for; the city is cut to %s",
+            100 * box.rough_km2 / asked.rough_km2, box,
+        )  # fmt: skip
     layers = _osm_source.read_layers(path, box if asked else None)
     ground = _osm_box.ground_of(box or _osm_box.covering(layers.node_lon_lat))
     roads, unreachable = _osm_ways.roads(layers, ground)

@@ -36,6 +36,7 @@ def save_city(city: City, path: str | Path) -> None:
     head = {"kind": _KIND, "schema": SCHEMA, "city": _split(city, "", arrays)}
     try:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        os.chmod(temporary, 0o644)  # a run folder is there to be shared
     except OSError as error:
         fix = f"choose another place ({error.strerror})"
         raise _refused(path, "a file in a folder that may be written", fix) from error

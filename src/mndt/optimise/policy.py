@@ -20,7 +20,7 @@ Policy = Callable[[NetworkState], Action]
 
 
 def fundamentals(world: World) -> Policy:
-    """The paper's network without an optimiser: nearest station, random sub-carriers, fair power."""
+    """The paper's network without an optimiser: nearest station, one random block per user, fair power."""
     return lambda state: Action()
 
 
@@ -39,6 +39,15 @@ POLICIES: Final[dict[str, Callable[[World], Policy]]] = {
     "proportional-fair": proportional_fair,
 }
 """Name on the command line and in scenarios -> factory."""
+
+
+def in_a_sentence(name: str) -> str:
+    """What a policy does, for people; empty for one that is not in the registry.
+
+    >>> in_a_sentence("fundamentals")
+    "The paper's network without an optimiser: nearest station, one random block per user, fair power."
+    """
+    return (POLICIES[name].__doc__ or "").splitlines()[0] if name in POLICIES else ""
 
 
 def make_policy(name: str, world: World) -> Policy:

@@ -186,14 +186,14 @@ def table1_rows(view: View) -> list[dict[str, str]]:
     ours = _settings(view)
     rows = []
     for setting in SETTINGS:
-        dense = set(setting.keys) <= DENSE
+        dense = setting.keys if set(setting.keys) <= DENSE else ()
         rows.append(
             {
                 "name": setting.label,
                 "paper": " / ".join(_span([TABLE1[key]]) for key in setting.keys),
                 "ours": " / ".join(_span(ours[key]) for key in setting.keys),
-                "paper_km2": " / ".join(_density(TABLE1[key] / TABLE1["area_km2"]) for key in setting.keys) * dense,
-                "ours_km2": " / ".join(_density(float(ours[key][0]) / area_km2) for key in setting.keys) * dense,
+                "paper_km2": " / ".join(_density(TABLE1[key] / TABLE1["area_km2"]) for key in dense),
+                "ours_km2": " / ".join(_density(float(ours[key][0]) / area_km2) for key in dense),
             }
         )
     return rows

@@ -24,9 +24,11 @@ WORST: Final = 10
 
 def heading(view: View) -> dict[str, Any]:
     """Title, the runs, and the headline figures: what stands above all sections."""
+    from mndt.optimise.policy import in_a_sentence
     from mndt.pictures.curves import clock
 
     first = view.runs[0]
+    policies = dict.fromkeys(str(run.run.info["policy"]) for run in view.runs)
     start_s = int(first.totals["time_s"][0]) // 60 * 60
     end_s = int(first.totals["time_s"][-1]) + 1
     counts = first.run.info["city"]
@@ -38,6 +40,7 @@ def heading(view: View) -> dict[str, Any]:
         "sites": len(view.city.sites),
         "seeds": sorted({int(run.run.info["seed"]) for run in view.runs}),
         "names": view.names,
+        "policies": [(name, sentence) for name in policies if (sentence := in_a_sentence(name))],
         "tiles": [numbers.tile(view, column) for column in HEADLINE],
         "finding": numbers.finding(view),
         "attribution": view.city.attribution,

@@ -12,7 +12,7 @@ replaces what aggregated counters can tell.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Final, Protocol
+from typing import Annotated, Any, ClassVar, Final, Protocol, runtime_checkable
 
 import numpy as np
 from annotated_types import Ge, Gt, Le, Lt
@@ -58,6 +58,7 @@ class DemandParameters:
     max_session_s: Annotated[int, Gt(0)] = 7200
 
 
+@runtime_checkable
 class DemandSource(Protocol):
     """Anything that says what users ask for each second."""
 

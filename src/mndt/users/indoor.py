@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, Int32, Int64
+from jaxtyping import Bool, Float32, Float64, Int, Int32, Int64
 
 from mndt.city.model import City
 
@@ -184,13 +184,13 @@ class Indoor:
         return Stays(goal_x, goal_y), x, y, speed
 
 
-def _within(count: Int64[Array, "n"]) -> Int64[Array, "total"]:
+def _within(count: Int[Array, "n"]) -> Int64[Array, "total"]:
     """0, 1, .. count[0] - 1, 0, 1, .. count[1] - 1, ..."""
     count = np.asarray(count, np.int64)
     return np.asarray(np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count))
 
 
-def _rank(sorted_rows: Int64[Array, "n"]) -> Int64[Array, "n"]:
+def _rank(sorted_rows: Int[Array, "n"]) -> Int64[Array, "n"]:
     """Position of each entry among its equals in a sorted array."""
     return np.arange(len(sorted_rows)) - np.searchsorted(sorted_rows, sorted_rows)
 

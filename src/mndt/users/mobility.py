@@ -8,7 +8,7 @@ or to the vehicle, the way itself (`pedestrians` on footways, `vehicles` on lane
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int8, Int32, Int64
@@ -32,6 +32,7 @@ VEHICLE_CLASS: Final = {Mode.CAR: 0, Mode.BICYCLE: 1}
 """Rows of the vehicle classes in `mndt.users.vehicles`."""
 
 
+@runtime_checkable
 class MobilitySource(Protocol):
     """Anything that says where everyone is each second."""
 
