@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
-import secrets
 import zipfile
 from collections.abc import Callable
 from enum import IntEnum
@@ -20,6 +19,7 @@ from typing import Any, Final, TypeVar
 import numpy as np
 
 from mndt.errors import InputError
+from mndt.files import whole_file
 
 SCHEMA_VERSION: Final = 1
 """Version of the layout; a file of another version is refused."""
@@ -37,14 +37,11 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     Raises:
         InputError: the disk is full or the folder cannot be written.
     """
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
-        write(part)
-        part.replace(path)
+        with whole_file(path) as part:
+            write(part)
     except OSError as error:
         raise unwritable(path, error) from None
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def unwritable(path: Path, error: OSError) -> InputError:

@@ -7,8 +7,6 @@ together with the schema version. The file appears whole or not at all.
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 import zipfile
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -18,6 +16,7 @@ import numpy as np
 
 from mndt.city.model import City
 from mndt.errors import InputError
+from mndt.files import whole_file
 
 SCHEMA: Final = 1
 """Version of the file. Raise it whenever a field of `City` changes its name or meaning."""
@@ -34,22 +33,17 @@ def save_city(city: City, path: str | Path) -> None:
     path = Path(path)
     arrays: dict[str, np.ndarray] = {}
     head = {"kind": _KIND, "schema": SCHEMA, "city": _split(city, "", arrays)}
-    try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-        os.chmod(temporary, 0o644)  # a run folder is there to be shared
-    except OSError as error:
-        fix = f"choose another place ({error.strerror})"
-        raise _refused(path, "a file in a folder that may be written", fix) from error
-    try:
-        with os.fdopen(handle, "wb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+    with whole_file(path) as part:
+        try:
+            file = part.open("wb")
+        except OSError as error:
+            fix = f"choose another place ({error.strerror})"
+            raise _refused(path, "a file in a folder that may be written", fix) from error
+        with file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
             _write(archive, _HEAD, json.dumps(head, ensure_ascii=False, sort_keys=True).encode())
             for name, values in arrays.items():
                 with archive.open(_member(f"{name}.npy"), "w") as member:
                     np.lib.format.write_array(member, values, allow_pickle=False)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def load_city(path: str | Path) -> City:
