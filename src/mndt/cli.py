@@ -246,6 +246,24 @@ def import_osm(file: Path, bbox: str | None, sites: Path | None, out: Path, seed
         click.echo(line)
 
 
+@main.group()
+def export() -> None:
+    """Hand a run on in formats other tools read."""
+
+
+@export.command("pm-xml")
+@click.argument("folder", metavar="RUN", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True, metavar="DIR", help="New folder for the files.")
+@click.option("--period", "period_s", type=click.IntRange(1), default=900, show_default=True, metavar="SECONDS")
+@click.option("--force", is_flag=True, help="Replace an earlier export.")
+def export_pm_xml(folder: Path, out: Path, period_s: int, force: bool) -> None:
+    """3GPP performance measurement files (TS 32.435), one for each granularity period."""
+    from mndt import exports
+
+    for line in exports.pm_xml(folder, out, period_s=period_s, force=force):
+        click.echo(line)
+
+
 # Care ------------------------------------------------------------------------------------------
 
 
@@ -301,6 +319,26 @@ def bench_step(users: int, cells: int, threads: int, quick: bool, as_json: bool)
     from mndt.checks import bench_step
 
     _show(lambda: bench_step.run(users=users, cells=cells, threads=threads, quick=quick), as_json)
+
+
+@bench.command("assignment")
+@click.option("--quick", is_flag=True, help="Smaller, within a minute.")
+@json_option
+def bench_assignment(quick: bool, as_json: bool) -> None:
+    """Exact assignment of users to cells with limited places, beside OR-tools."""
+    from mndt.checks import bench_assignment
+
+    _show(lambda: bench_assignment.run(quick=quick), as_json)
+
+
+@bench.command("env")
+@click.option("--quick", is_flag=True, help="Shorter, within a minute.")
+@json_option
+def bench_env(quick: bool, as_json: bool) -> None:
+    """Steps per second of the Gymnasium environment, beside mobile-env."""
+    from mndt.checks import bench_env
+
+    _show(lambda: bench_env.run(quick=quick), as_json)
 
 
 @main.group()

@@ -111,7 +111,7 @@ def associate(
     >>> serving.tolist()  # user 1 comes first and fills cell 0; user 0 goes to cell 1; user 2 camps
     [1, 0, 0]
     """
-    from mndt.network import _kernels  # numba is heavy: imported when needed
+    from mndt.network import _admission  # numba is heavy: imported when needed
 
     if name not in ASSOCIATION:
         raise unknown_name("association", name, ASSOCIATION)
@@ -124,13 +124,13 @@ def associate(
     cost = np.empty((0, 1), np.float32) if wish.site_cost is None else as_f32(wish.site_cost)
     ranking = (as_f32(gain), as_f32(wish.cell_weight), cost, site_of_cell.astype(np.int32, copy=False))
     first, score = np.empty(n_users, np.int32), np.empty(n_users, np.float32)
-    _kernels.first_choices(*ranking, first, score)
+    _admission.first_choices(*ranking, first, score)
     rows = np.flatnonzero(active & (first >= 0))
     order = rows[np.argsort(-score[rows], kind="stable")]
     places = blocks * users_per_block if max_users is None else max_users
     plan = np.where(active, -1 if serving is None else serving, first).astype(np.int32)
     plan[first < 0] = -1
-    _kernels.admit(
+    _admission.admit(
         *ranking,
         order,
         first,

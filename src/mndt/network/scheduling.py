@@ -48,19 +48,19 @@ Scheduler = Callable[[Queues], Int32[Array, "cells blocks"]]
 
 def random(queues: Queues) -> Int32[Array, "cells blocks"]:
     """One random block for each user, the rest stay free (the paper's fundamentals)."""
-    from mndt.network import _kernels
+    from mndt.network import _scheduling
 
     out = queues.all_free()
-    _kernels.random_blocks(queues.key, queues.user, queues.start, queues.blocks, out)
+    _scheduling.random_blocks(queues.key, queues.user, queues.start, queues.blocks, out)
     return out
 
 
 def round_robin(queues: Queues) -> Int32[Array, "cells blocks"]:
     """Users in rotation, one block a turn; the next second goes on where this one ended."""
-    from mndt.network import _kernels
+    from mndt.network import _scheduling
 
     q, out = queues, queues.all_free()
-    _kernels.rotating_blocks(
+    _scheduling.rotating_blocks(
         q.key, int(q.turn), q.user, q.start, q.need_bits, q.sinr, q.fade, q.blocks, q.block_hz, out
     )
     return out
@@ -83,10 +83,10 @@ def max_rate(queues: Queues) -> Int32[Array, "cells blocks"]:
 
 
 def _best(q: Queues, fair: bool) -> Int32[Array, "cells blocks"]:
-    from mndt.network import _kernels
+    from mndt.network import _scheduling
 
     out = q.all_free()
-    _kernels.best_blocks(
+    _scheduling.best_blocks(
         q.key, fair, float(q.window_s), q.user, q.start, q.need_bits, q.mean_rate_bps, q.sinr, q.fade,
         q.blocks, q.block_hz, out,
     )  # fmt: skip
