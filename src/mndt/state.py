@@ -33,6 +33,15 @@ class Status(IntEnum):
     OFF = 2
 
 
+class Mobility(IntEnum):
+    """What happened to a connected user's serving cell; `MobilityLog.kind` holds these numbers."""
+
+    HANDOVER = 0  # executed
+    REFUSED = 1  # triggered, but the target had no place: the user stays
+    HANDOVER_FAILURE = 2  # the target was below Qout when the user came
+    RADIO_LINK_FAILURE = 3  # the serving cell was below Qout for T310: the user selects a cell anew
+
+
 @dataclass(frozen=True)
 class Users:
     """Where everyone is: what every mobility source returns each second."""
@@ -105,6 +114,21 @@ class Episode:
 
     demand_bits: Float64[Array, "users"]
     received_bits: Float64[Array, "users"]
+
+
+@dataclass(frozen=True)
+class MobilityLog:
+    """What happened to serving cells in one second, in order of time, then of user."""
+
+    offset_ms: Int32[Array, "entries"]  # after the start of the second
+    user: Int32[Array, "entries"]
+    kind: Int8[Array, "entries"]  # Mobility
+    from_cell: Int32[Array, "entries"]
+    to_cell: Int32[Array, "entries"]  # -1 where no cell is left
+    ping_pong: Bool[Array, "entries"]  # a handover back to the cell left less than the ping-pong window ago
+
+    def __len__(self) -> int:
+        return len(self.user)
 
 
 @dataclass(frozen=True)
