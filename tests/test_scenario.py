@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 
 from mndt import scenario as scenarios
 from mndt.errors import InputError
+from mndt.network.energy_parameters import MacroPower
+from mndt.network.incident_parameters import Incident
 from mndt.scenario import PRESETS, CitySource, RunParameters, Scenario
 from mndt.scenario_fields import keys_of, phrase
 
@@ -37,10 +39,10 @@ def test_every_key_of_a_new_scenario_is_explained() -> None:
     for before, line in pairwise(lines):
         if "=" in line and not line.startswith(("#", "[")):
             assert before.startswith("#"), line
-    for table in ("city", "users", "demand", "radio", "network", "run"):
+    for table in ("city", "users", "demand", "radio", "network", "energy", "run"):
         assert f"[{table}]" in lines
         for name in keys_of(type(getattr(Scenario(), table))):
-            assert any(line.startswith((f"{name} =", f"# {name} =")) for line in lines), name
+            assert any(line.startswith((f"{name} =", f"# {name} =", f"[{table}.{name}]")) for line in lines), name
 
 
 @given(
@@ -167,3 +169,109 @@ def test_the_json_schema_knows_every_table() -> None:
 )
 def test_ranges_in_words(annotation: object, words: str) -> None:
     assert phrase(annotation) == words
+
+
+INCIDENTS = """
+[[incidents]]
+kind = "special-event"
+at = "19:00"
+duration_s = 7200
+latitude_deg = 60.187
+longitude_deg = 24.927
+radius_m = 200.0
+share = 0.6
+service = "video"
+
+[[incidents]]
+kind = "power-cut"
+at = "20:15:30"
+duration_s = 1800
+site = "tower"
+battery_min = 10
+"""
+
+
+def test_incidents_are_read_and_survive_the_file() -> None:
+    scenario = scenarios.parse(INCIDENTS)
+    event, cut = scenario.incidents
+    assert (event.kind, event.begin_s, event.end_s, event.share) == ("special-event", 68_400, 75_600, 0.6)
+    assert (cut.site, cut.begin_s, cut.dark_s, cut.end_s) == ("tower", 72_930, 73_530, 74_730)
+    text = scenarios.dump(scenario)
+    assert scenarios.parse(text) == scenario
+    assert text.count("\n[[incidents]]\n") == 2
+    assert tomllib.loads(text) == scenarios.to_dict(scenario)
+
+
+def test_a_new_scenario_takes_an_incident_at_its_end() -> None:
+    """The explanation of the blocks is a comment, so that a block can follow it."""
+    text = scenarios.dump(Scenario())
+    assert "# [[incidents]]" in text
+    assert len(scenarios.parse(text + INCIDENTS).incidents) == 2
+
+
+def test_set_value_counts_blocks_from_one() -> None:
+    before = scenarios.parse(INCIDENTS)
+    after = scenarios.set_value(before, "incidents.2.battery_min=0.5")
+    assert [incident.battery_min for incident in after.incidents] == [None, 0.5]
+    assert after.incidents[0] == before.incidents[0]
+    assert scenarios.set_value(before, "incidents=[]") == Scenario()
+    one = scenarios.set_value(Scenario(), 'incidents=[{kind="power-cut", at="10:00", duration_s=5, site="x"}]')
+    assert [incident.site for incident in one.incidents] == ["x"]
+    assert scenarios.set_value(before, "run.minutes=1").incidents == before.incidents
+
+
+@pytest.mark.parametrize(
+    ("assignment", "words"),
+    [
+        ("incidents.2.at=25:00", r"\[\[incidents\]\] 2: at is '25:00', allowed is a time HH:MM or HH:MM:SS"),
+        ("incidents.2.at=7", r"\[\[incidents\]\] 2: at is 7, allowed is a time HH:MM or HH:MM:SS"),
+        ("incidents.2.kind=power", r"\[\[incidents\]\] 2: kind is 'power', allowed is .*; did you mean 'power-cut'"),
+        ("incidents.1.duration_s=0", r"\[\[incidents\]\] 1: duration_s is 0, allowed is a whole number above 0"),
+        ("incidents.1.radius_m=inf", r"\[\[incidents\]\] 1: radius_m is inf, .*; give a finite number"),
+        ("incidents.1.share=true", r"\[\[incidents\]\] 1: share is true, allowed is a number above 0"),
+        ("incidents.1.area=3", r"\[\[incidents\]\] 1: the place is area and circle, .*; keep one of them"),
+        ("incidents.1.x_m=3", r"\[\[incidents\]\] 1: the centre is latitude_deg and longitude_deg and x_m, allowed"),
+        ("incidents.1.service=films", r"\[\[incidents\]\] 1: service is 'films', allowed is download"),
+        ("incidents.2.share=0.5", r"\[\[incidents\]\] 2: share is given for a power-cut, allowed is only for special-"),
+        ("incidents.2.cell=a", r"\[\[incidents\]\] 2: cell is given for a power-cut, allowed is only for cell-failure"),
+        ("incidents.2.radius_m=9", r"\[\[incidents\]\] 2: the place is site and circle, .*; keep one"),
+        ("incidents.2.sight=a", r"\[\[incidents\]\] 2: key in \[\[incidents\]\] is 'sight', .*; did you mean 'site'"),
+        ("incidents.2.kind=demand-surge", r"2: site is given for a demand-surge, allowed is only for cell-failure and"),
+        ("incidents.3.at=10:00", "block is 3, allowed is a number from 1 to 2; count the blocks"),
+        ("incidents.2=3", "allowed is a key of a table"),
+        ("incidents=3", "incidents is 3, allowed is any number of tables"),
+        ("incidents=[3]", r"\[\[incidents\]\] 1: the block is 3, allowed is a table"),
+        ('incidents=[{at="10:00", duration_s=5}]', r"\[\[incidents\]\] 1: kind is missing, allowed is cell-failure"),
+        (
+            'incidents=[{kind="power-cut", at="10:00", duration_s=5}]',
+            "1: the place is missing, allowed is site or a ci",
+        ),
+        ('incidents=[{kind="demand-surge", at="10:00", duration_s=5, area=1}]', "1: magnitude is missing"),
+        ('incidents=[{kind="power-cut", at="10:00", duration_s=5, x_m=1, y_m=1}]', "1: radius_m is missing"),
+        ('incidents=[{kind="power-cut", at="10:00", duration_s=5, radius_m=1}]', "1: the centre is missing"),
+        ("energy.sleep_share=2", "energy.sleep_share is 2, allowed is a number from 0 to 1"),
+        ("energy.macro.idle=2", r"key in \[energy.macro\] is 'idle', .*; did you mean 'idle_w'"),
+        ("energy.pico.idle_w=1", "energy.pico.baseband_w is 3.7, allowed is at most 1, which"),
+    ],
+)
+def test_one_sentence_about_incidents_and_energy(assignment: str, words: str) -> None:
+    with pytest.raises(InputError, match=words) as caught:
+        scenarios.set_value(scenarios.parse(INCIDENTS), assignment)
+    assert str(caught.value).count("\n") == 0
+    assert str(caught.value).startswith("--set")
+
+
+def test_one_bracket_too_few_is_explained() -> None:
+    with pytest.raises(InputError, match=r"incidents is one table, .*; write its header \[\[incidents\]\]"):
+        scenarios.parse('[incidents]\nkind = "power-cut"\n')
+
+
+def test_a_class_can_be_changed_in_part() -> None:
+    energy = scenarios.parse("[energy.macro]\nidle_w = 200\n").energy
+    assert (energy.macro.idle_w, energy.macro.slope, energy.rrh.idle_w) == (200, 4.7, 84)
+
+
+def test_keys_keep_the_meaning_that_their_base_table_gave_them() -> None:
+    assert keys_of(MacroPower)["slope"].meaning.startswith("Delta_p")
+    assert all(key.meaning for key in keys_of(MacroPower).values())
+    assert all(key.meaning for key in keys_of(Incident).values())

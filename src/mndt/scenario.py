@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import math
 import re
-import textwrap
 import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
@@ -20,9 +19,11 @@ from annotated_types import Ge, Gt, Le
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from mndt.errors import InputError, unknown_name
+from mndt.network.energy_parameters import EnergyParameters, check_energy
+from mndt.network.incident_parameters import TIME, Incident, check_incident
 from mndt.network.parameters import NetworkParameters
 from mndt.radio.parameters import RadioParameters
-from mndt.scenario_fields import Key, is_table, keys_of
+from mndt.scenario_fields import Key, dump_table, is_table, keys_of, plain, table_in, table_of_items
 from mndt.users.demand import DemandParameters
 from mndt.users.population import UserParameters
 
@@ -93,7 +94,9 @@ class Scenario(BaseModel):
     demand: DemandParameters = Field(default_factory=DemandParameters)
     radio: RadioParameters = Field(default_factory=RadioParameters)
     network: NetworkParameters = Field(default_factory=NetworkParameters)
+    energy: EnergyParameters = Field(default_factory=EnergyParameters)
     run: RunParameters = Field(default_factory=RunParameters)
+    incidents: tuple[Incident, ...] = ()  # things that happen at set times
 
 
 def load(path_or_preset: str | Path) -> Scenario:
@@ -163,15 +166,19 @@ def check(raw: dict[str, Any], *, where: str = "scenario") -> Scenario:
         InputError: the first thing that does not fit.
     """
     for path, value in _leaves(raw):
+        field, spot = _spot(path.split("."), where)
         if isinstance(value, float) and not math.isfinite(value):
-            raise InputError(path, value, allowed=_allowed(path), fix="give a finite number", where=where)
+            raise InputError(field, value, allowed=_allowed(path), fix="give a finite number", where=spot)
         if isinstance(value, bool) and not _takes_bool(path):
-            raise InputError(path, str(value).lower(), allowed=_allowed(path), fix="change it", where=where)
+            raise InputError(field, str(value).lower(), allowed=_allowed(path), fix="change it", where=spot)
     try:
         scenario = Scenario.model_validate(raw)
     except ValidationError as error:
         raise _sentence(error, where) from None
     _check_city(scenario.city, where)
+    check_energy(scenario.energy, where=where)
+    for number, incident in enumerate(scenario.incidents):
+        check_incident(incident, where=_spot(["incidents", str(number)], where)[1])
     return scenario
 
 
@@ -180,7 +187,8 @@ def set_value(scenario: Scenario, assignment: str) -> Scenario:
 
     Args:
         scenario: what to start from.
-        assignment: dotted key, ``=``, and a value in TOML; a text needs no quotes.
+        assignment: dotted key, ``=``, and a value in TOML; a text needs no quotes. The second
+            ``[[incidents]]`` block is ``incidents.2``.
 
     Raises:
         InputError: no such key, or the value does not fit.
@@ -198,24 +206,36 @@ def set_value(scenario: Scenario, assignment: str) -> Scenario:
     except tomllib.TOMLDecodeError:
         value = text.strip()
     raw = to_dict(scenario)
-    table = raw
+    table: Any = raw
     for name in names[:-1]:
-        table = table.setdefault(name, {})
-        if not isinstance(table, dict):
-            raise InputError("--set", assignment, allowed="a key of a table", fix="see mndt scenario new", where="")
+        table = _step(table, name, where)
+    if not isinstance(table, dict):
+        raise InputError("--set", assignment, allowed="a key of a table", fix="see mndt scenario new")
     table[names[-1]] = value
     return check(raw, where=where)
 
 
+def _step(table: Any, name: str, where: str) -> Any:
+    """One name further down the nested dicts; blocks of a list are counted from 1."""
+    if not isinstance(table, list):
+        return table.setdefault(name, {}) if isinstance(table, dict) else None
+    if not name.isdecimal() or not 1 <= int(name) <= len(table):
+        raise InputError(
+            "block", name, allowed=f"a number from 1 to {len(table)}", fix="count the blocks from the top", where=where
+        )
+    return table[int(name) - 1]
+
+
 def to_dict(scenario: Scenario) -> dict[str, Any]:
-    """The scenario as nested plain dicts; keys that are left out (None) are missing."""
-    return {name: _plain(getattr(scenario, name)) for name in type(scenario).model_fields}
+    """The scenario as nested plain dicts; keys that are left out (None), and lists without a block, are missing."""
+    raw = {name: plain(getattr(scenario, name)) for name in type(scenario).model_fields}
+    return {name: value for name, value in raw.items() if value != []}
 
 
 def dump(scenario: Scenario) -> str:
     """The scenario as TOML, every key with its meaning and range: `load` gives it back unchanged."""
     lines = ["# A scenario of mndt. Every key may be left out: it then has the value it has in `mndt scenario new`."]
-    lines += _dump_table(scenario, ())
+    lines += dump_table(scenario, (), _allowed)
     return "\n".join(lines) + "\n"
 
 
@@ -294,49 +314,66 @@ def _check_city(city: CitySource, where: str) -> None:
         )
 
 
+def _spot(names: list[str], where: str) -> tuple[str, str]:
+    """The key as a message names it, and where it is: in which block, if it is in one of several.
+
+    >>> _spot(["incidents", "1", "at"], "city.toml")
+    ('at', 'city.toml [[incidents]] 2')
+    """
+    for depth, name in enumerate(names):
+        if name.isdecimal() and depth and _items(names[:depth]):
+            return ".".join(names[depth + 1 :]) or "the block", f"{where} [[{'.'.join(names[:depth])}]] {int(name) + 1}"
+    return ".".join(names), where
+
+
 def _sentence(error: ValidationError, where: str) -> InputError:
     """The first of pydantic's complaints as one sentence."""
     first = error.errors(include_url=False)[0]
     names = [str(part) for part in first["loc"]]
-    path = ".".join(names)
+    path, (field, spot) = ".".join(names), _spot(names, where)
     if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         return _unknown_key(names, where)
     if first["type"] == "missing":
-        return InputError(path, "missing", allowed=_allowed(path), fix="add it", where=where)
+        return InputError(field, "missing", allowed=_allowed(path), fix="add it", where=spot)
     key = _key(names)
     value = first["input"]
     if path == "schema_version":
         return InputError(path, value, allowed="1", fix="use the version of mndt that wrote this file", where=where)
     if key is not None and key.choices and isinstance(value, str):
-        return unknown_name(path, value, key.choices, where=where)
-    allowed = _allowed(path) if key is not None else first["msg"]
+        return unknown_name(field, value, key.choices, where=spot)
+    if isinstance(value, dict) and _items(names):
+        return InputError(path, "one table", allowed=_allowed(path), fix=f"write its header [[{path}]]", where=where)
+    allowed = "a table" if field == "the block" else _allowed(path) if key is not None else first["msg"]
     shown = f"'{value}'" if isinstance(value, str) else "a table" if isinstance(value, dict) else value
-    return InputError(path, shown, allowed=allowed, fix="change it" if value is not None else "add it", where=where)
+    return InputError(field, shown, allowed=allowed, fix="change it" if value is not None else "add it", where=spot)
 
 
 def _unknown_key(names: list[str], where: str) -> InputError:
-    table = _table(names[:-1])
+    table, spot = _table(names[:-1]), _spot(names, where)[1]
     known = keys_of(table)
-    place = f"key in [{'.'.join(names[:-1])}]" if names[:-1] else "table"
+    inside = ".".join(name for name in names[:-1] if not name.isdecimal())
+    place = f"key in [[{inside}]]" if spot != where else f"key in [{inside}]" if inside else "table"
     homes = [
         name
         for name, key in keys_of(Scenario).items()
         if is_table(key.annotation) and names[-1] in keys_of(key.annotation)
     ]
     if names[-1] not in known and homes:
-        return InputError(
-            place, f"'{names[-1]}'", allowed=", ".join(known), fix=f"move it to [{homes[0]}]", where=where
-        )
-    return unknown_name(place, names[-1], known, where=where)
+        return InputError(place, f"'{names[-1]}'", allowed=", ".join(known), fix=f"move it to [{homes[0]}]", where=spot)
+    return unknown_name(place, names[-1], known, where=spot)
 
 
 def _table(names: list[str]) -> type:
+    """The table a path of names leads to, or to a key of; numbers of blocks are passed over."""
     table: type = Scenario
     for name in names:
+        if name.isdecimal():
+            continue
         key = keys_of(table).get(name)
-        if key is None or not is_table(key.annotation):
+        inner = None if key is None else table_in(key.annotation)
+        if inner is None:
             break
-        table = key.annotation
+        table = inner
     return table
 
 
@@ -345,23 +382,35 @@ def _key(names: list[str]) -> Key | None:
     table: type = Scenario
     key = None
     for name in names:
+        if name.isdecimal():
+            continue
         key = keys_of(table).get(name)
-        if key is None or not is_table(key.annotation):
+        inner = None if key is None else table_in(key.annotation)
+        if inner is None:
             return key
-        table = key.annotation
+        table = inner
     return key
+
+
+def _items(names: list[str]) -> type | None:
+    """The table of which the key at this path holds any number; None for other keys."""
+    key = _key(names)
+    return None if key is None else table_of_items(key.annotation)
 
 
 def _allowed(path: str) -> str:
     special = {
         "run.start": "a time HH:MM from 00:00 to 23:59",
+        "incidents.at": TIME,
         "name": "1 to 60 letters, digits, dots, dashes and underscores",
         "city.bbox": "[west, south, east, north] in degrees",
     }
-    key = _key(path.split("."))
+    names = path.split(".")
+    key = _key(names)
     if key is None:
         return "a known key"
-    return next((text for start, text in special.items() if path == start or path.startswith(f"{start}.")), key.allowed)
+    plain = ".".join(name for name in names if not name.isdecimal())
+    return next((text for start, text in special.items() if plain == start), key.allowed)
 
 
 def _takes_bool(path: str) -> bool:
@@ -373,8 +422,8 @@ def _leaves(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         for name, value in node.items():
             yield from _leaves(value, f"{path}.{name}" if path else str(name))
     elif isinstance(node, list | tuple):
-        for value in node:
-            yield from _leaves(value, path)
+        for number, value in enumerate(node):
+            yield from _leaves(value, f"{path}.{number}" if isinstance(value, dict) else path)
     else:
         yield path, node
 
@@ -385,53 +434,3 @@ def _syntax_error(message: str) -> tuple[str, str]:
     reason = message[: found.start()] if found else message
     line = f" line {found[1]}" if found and found[1] else ""
     return f"broken ({reason[:1].lower()}{reason[1:]})", line
-
-
-# TOML out --------------------------------------------------------------------------------------
-
-
-def _plain(value: Any) -> Any:
-    if is_dataclass(value) and not isinstance(value, type):
-        named = {f.name: getattr(value, f.name) for f in fields(value)}
-        return {name: _plain(item) for name, item in named.items() if item is not None}
-    if isinstance(value, tuple | list):
-        return [_plain(item) for item in value]
-    if isinstance(value, dict):
-        return {name: _plain(item) for name, item in value.items()}
-    return value
-
-
-def _dump_table(table: Any, path: tuple[str, ...]) -> list[str]:
-    lines = []
-    kind: type = type(table)
-    known = keys_of(kind)
-    if path:
-        purpose = (type(table).__doc__ or "").strip().split("\n")[0]
-        lines += ["", f"# {purpose}", f"[{'.'.join(path)}]"]
-    for name, key in known.items():
-        value = getattr(table, name)
-        if not is_table(key.annotation):
-            allowed = _allowed(".".join((*path, name)))
-            note = f"{key.meaning.rstrip('.')} [{allowed}]" if key.meaning else f"[{allowed}]"
-            lines += textwrap.wrap(note, 110, initial_indent="# ", subsequent_indent="#   ")
-            lines.append(f"# {name} =" if value is None else f"{name} = {_toml(_plain(value))}")
-    for name, key in known.items():
-        if is_table(key.annotation):
-            lines += _dump_table(getattr(table, name), (*path, name))
-    return lines
-
-
-def _toml(value: Any) -> str:
-    """One value in TOML."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int | float):
-        return repr(value)
-    if isinstance(value, str):
-        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-        return '"' + re.sub(r"[\x00-\x1f\x7f]", lambda m: f"\\u{ord(m[0]):04x}", escaped) + '"'
-    if isinstance(value, list):
-        return "[" + ", ".join(_toml(item) for item in value) + "]"
-    if isinstance(value, dict):
-        return "{ " + ", ".join(f"{_toml(str(k))} = {_toml(v)}" for k, v in value.items()) + " }"
-    raise TypeError(f"no TOML for a {type(value).__name__}")

@@ -1,4 +1,4 @@
-"""What a scenario's tables say about themselves: keys, types, ranges and meanings.
+"""What a scenario's tables say about themselves: keys, types, ranges and meanings, and the same as TOML.
 
 Everything is read from the parameter dataclasses of the rooms (annotations, `annotated_types`
 ranges and the comment beside each field), so that messages, the commented TOML file and the
@@ -10,8 +10,9 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import re
+import textwrap
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -59,6 +60,19 @@ def is_table(annotation: Any) -> bool:
     )
 
 
+def table_of_items(annotation: Any) -> type | None:
+    """The table of which a key holds any number (`tuple[table, ...]`); None for anything else."""
+    items = get_args(annotation)
+    if get_origin(annotation) is tuple and len(items) == 2 and items[1] is Ellipsis and is_table(items[0]):
+        return items[0]  # type: ignore[no-any-return]
+    return None
+
+
+def table_in(annotation: Any) -> type | None:
+    """The table a key holds, or holds any number of; None for anything else."""
+    return annotation if is_table(annotation) else table_of_items(annotation)
+
+
 def phrase(annotation: Any) -> str:
     """The values an annotation allows, in words.
 
@@ -78,6 +92,8 @@ def phrase(annotation: Any) -> str:
     if origin in (Union, types.UnionType):
         parts = [phrase(part) for part in get_args(bare) if part is not type(None)]
         return " or ".join(parts) + (", or left out" if type(None) in get_args(bare) else "")
+    if table_of_items(bare) is not None:
+        return "any number of tables"
     if origin in (tuple, list):
         inner = [part for part in get_args(bare) if part is not Ellipsis]
         count = "" if len(inner) != len(get_args(bare)) or origin is list else f"{len(inner)} "
@@ -143,7 +159,14 @@ def _default(field: dataclasses.Field[Any]) -> Any:
 
 
 def _comments(table: type) -> dict[str, str]:
-    """The comment beside, or else the docstring below, each field in the source of `table`."""
+    """The comment beside, or else the docstring below, each field; those of the base tables included."""
+    found: dict[str, str] = {}
+    for base in reversed([table, *(base for base in table.__mro__[1:] if dataclasses.is_dataclass(base))]):
+        found |= _comments_in_source(base)
+    return found
+
+
+def _comments_in_source(table: type) -> dict[str, str]:
     try:
         source = inspect.getsource(table)
     except (OSError, TypeError):
@@ -151,3 +174,88 @@ def _comments(table: type) -> dict[str, str]:
     beside = {m[1]: m[2].strip() for m in re.finditer(r"^    (\w+)\s*:[^#\n]*#\s*(.+)$", source, re.MULTILINE)}
     below = re.finditer(r'^    (\w+)\s*:[^\n]*\n    """(.+?)"""', source, re.MULTILINE | re.DOTALL)
     return {m[1]: " ".join(m[2].split()) for m in below} | beside
+
+
+# TOML out --------------------------------------------------------------------------------------
+
+
+def plain(value: Any) -> Any:
+    """A table as nested dicts and lists, as TOML has them; keys that are left out (None) are missing."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        named = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+        return {name: plain(item) for name, item in named.items() if item is not None}
+    if isinstance(value, tuple | list):
+        return [plain(item) for item in value]
+    if isinstance(value, dict):
+        return {name: plain(item) for name, item in value.items()}
+    return value
+
+
+def dump_table(table: Any, path: tuple[str, ...], allowed: Callable[[str], str]) -> list[str]:
+    """A table and those inside it as lines of TOML, every key with its meaning and range.
+
+    Args:
+        table: a dataclass or pydantic model.
+        path: names that lead to it.
+        allowed: the allowed values of a dotted key, as a phrase.
+    """
+    lines: list[str] = []
+    kind: type = type(table)
+    known = keys_of(kind)
+    if path:
+        lines += ["", f"# {_purpose(kind)}", f"[{'.'.join(path)}]"]
+    for name, key in known.items():
+        if table_in(key.annotation) is None:
+            lines += [*_note(key, (*path, name), allowed), _dump_key(name, getattr(table, name))]
+    for name, key in known.items():
+        items = table_of_items(key.annotation)
+        if items is not None:
+            lines += _dump_blocks(getattr(table, name), items, (*path, name), allowed)
+        elif is_table(key.annotation):
+            lines += dump_table(getattr(table, name), (*path, name), allowed)
+    return lines
+
+
+def _dump_blocks(
+    tables: tuple[Any, ...], kind: type, path: tuple[str, ...], allowed: Callable[[str], str]
+) -> list[str]:
+    """One block for each table, the first with all keys explained; without any, that explanation alone."""
+    head = f"[[{'.'.join(path)}]]"
+    lines = ["", f"# {_purpose(kind)}", head if tables else f"# {head}"]
+    for name, key in keys_of(kind).items():
+        lines += [*_note(key, (*path, name), allowed), _dump_key(name, getattr(tables[0], name) if tables else None)]
+    for table in tables[1:]:
+        given = {name: getattr(table, name) for name in keys_of(kind)}
+        lines += ["", head, *(_dump_key(name, value) for name, value in given.items() if value is not None)]
+    return lines
+
+
+def _purpose(kind: type) -> str:
+    return (kind.__doc__ or "").strip().split("\n")[0]
+
+
+def _note(key: Key, path: tuple[str, ...], allowed: Callable[[str], str]) -> list[str]:
+    """Meaning and range of a key, as comments."""
+    values = allowed(".".join(path))
+    note = f"{key.meaning.rstrip('.')} [{values}]" if key.meaning else f"[{values}]"
+    return textwrap.wrap(note, 110, initial_indent="# ", subsequent_indent="#   ")
+
+
+def _dump_key(name: str, value: Any) -> str:
+    return f"# {name} =" if value is None else f"{name} = {_toml(plain(value))}"
+
+
+def _toml(value: Any) -> str:
+    """One value in TOML."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, str):
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+        return '"' + re.sub(r"[\x00-\x1f\x7f]", lambda m: f"\\u{ord(m[0]):04x}", escaped) + '"'
+    if isinstance(value, list):
+        return "[" + ", ".join(_toml(item) for item in value) + "]"
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{_toml(str(k))} = {_toml(v)}" for k, v in value.items()) + " }"
+    raise TypeError(f"no TOML for a {type(value).__name__}")

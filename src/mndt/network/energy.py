@@ -19,8 +19,7 @@ from jaxtyping import Bool, Float32, Float64, Int, Int8
 
 from mndt.city.model import Cells
 from mndt.city.schema import ENERGY_CLASSES
-from mndt.errors import InputError
-from mndt.network.energy_parameters import EnergyParameters
+from mndt.network.energy_parameters import EnergyParameters, check_energy
 from mndt.state import Status
 
 Array = np.ndarray
@@ -87,8 +86,7 @@ class EnergyModel:
             InputError: the baseband of a class consumes more than its idle or sleeping cells do.
         """
         p = parameters or EnergyParameters()
-        for name in ENERGY_CLASSES:
-            _check(p, name)
+        check_energy(p)
         row = np.array([ENERGY_CLASSES.index(name) for name in cells.energy_class], dtype=np.intp)
         columns = np.array([_of_cell(p, name) for name in ENERGY_CLASSES])
         idle_w, sleep_w, slope, bbu_w, cooling = columns[row].T
@@ -205,15 +203,3 @@ def _of_cell(p: EnergyParameters, name: str) -> tuple[float, float, float, float
     kappa = c.cooling_share / dry if p.cooling_factor is None or c.cooling_share == 0 else p.cooling_factor
     idle_w, sleep_w = (c.chains * max(w * dry - c.baseband_w, 0.0) for w in (c.idle_w, c.sleep_w))
     return idle_w, p.sleep_share * sleep_w, c.slope * dry, c.chains * c.baseband_w, kappa
-
-
-def _check(p: EnergyParameters, name: str) -> None:
-    c = p.of_class(name)
-    most_w = min(c.idle_w, c.sleep_w) * (1.0 - c.cooling_share)
-    if c.baseband_w > most_w * (1 + 1e-9):
-        raise InputError(
-            f"energy.{name}.baseband_w",
-            c.baseband_w,
-            allowed=f"at most {most_w:g}, which is the smaller of idle_w and sleep_w without its cooling",
-            fix="lower it, or raise those",
-        )

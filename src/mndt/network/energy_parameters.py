@@ -14,6 +14,9 @@ from typing import Annotated, ClassVar
 
 from annotated_types import Ge, Le, Lt
 
+from mndt.city.schema import ENERGY_CLASSES
+from mndt.errors import InputError
+
 Watts = Annotated[float, Ge(0.0), Le(100_000.0)]
 Slope = Annotated[float, Ge(0.0), Le(100.0)]
 Share = Annotated[float, Ge(0.0), Lt(1.0)]
@@ -115,3 +118,22 @@ class EnergyParameters:
             "pico": self.pico,
         }
         return rows[name]
+
+
+def check_energy(parameters: EnergyParameters, *, where: str = "") -> None:
+    """See whether the parts of each class fit into the whole.
+
+    Raises:
+        InputError: a baseband that consumes more than an idle or sleeping cell.
+    """
+    for name in ENERGY_CLASSES:
+        row = parameters.of_class(name)
+        most_w = min(row.idle_w, row.sleep_w) * (1.0 - row.cooling_share)
+        if row.baseband_w > most_w * (1 + 1e-9):
+            raise InputError(
+                f"energy.{name}.baseband_w",
+                row.baseband_w,
+                allowed=f"at most {most_w:g}, which is the smaller of idle_w and sleep_w without its cooling",
+                fix="lower it, or raise those",
+                where=where,
+            )
