@@ -193,7 +193,8 @@ def serve(
     serving = _connect(world, state, action, users, links, waiting_bits > 0)
     user_of_block = _give_blocks(world, state, action, links, serving, waiting_bits, streams)
     power_w = _give_power(action, links, user_of_block)
-    block_sinr, block_rate_bps = links.transmit(user_of_block, power_w)
+    block_sinr = links.block_sinr(user_of_block, power_w)
+    block_rate_bps = links.block_hz[:, None] * np.log2(1.0 + block_sinr)
     rate_bps = _of_users(block_rate_bps, user_of_block, len(users))
     delivered_bits = np.minimum(waiting_bits, rate_bps * STEP_S)
     kpis = kpi.measure(
@@ -206,7 +207,7 @@ def serve(
         blocks=links.blocks,
         user_rate_bps=rate_bps,
         user_sinr=_of_users(block_sinr, user_of_block, len(users), mean=True),
-        user_rsrp_dbm=w_to_dbm(links.rsrp_w(serving)).astype(np.float32),
+        user_rsrp_dbm=w_to_dbm(links.received_w(serving)[0]).astype(np.float32),
         min_rate_bps=kpi.minimum_rates_bps(service),
         backlog_bits=backlog_bits,
         offered_bits=demand.bits,
@@ -259,13 +260,11 @@ def _connect(
     blocks = OWN_BLOCKS if action.blocks is None else action.blocks
     return associate(
         choice,
-        gain=links.gain,
-        budget_w=links.budget_w,
-        blocks=links.blocks,
-        noise_w=links.noise_w,
+        links=links,
         active=active,
         site_of_cell=world.city.cells.site,
-        distance_m=world.channel.distance_m(users) if choice == "nearest" else None,
+        users=users,
+        sites=world.city.sites,
         serving=_held(state),
         users_per_block=USERS_PER_BLOCK[blocks] if isinstance(blocks, str) else 1,
     )

@@ -1,7 +1,8 @@
 """Doing many things with progress in sight: one bar for a loop, one for work side by side.
 
-joblib is the only way the twin runs things side by side; beyond one machine its back ends (Ray,
-Dask) take over without a change here. Bars go to standard error, appear on a terminal only, and
+joblib is the only way the twin runs tasks side by side; beyond one machine its back ends (Ray,
+Dask) take over without a change here. Threads inside a kernel's call, which lasts milliseconds, are
+`by_rows`. Bars go to standard error, appear on a terminal only, and
 stay away when `quiet(True)` was called.
 """
 
@@ -12,9 +13,11 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
     from rich.progress import Progress
 
 Item = TypeVar("Item")
@@ -50,6 +53,56 @@ def core_count() -> int:
         return max(1, len(os.sched_getaffinity(0)))
     except AttributeError:  # macOS has no affinity
         return max(1, os.cpu_count() or 1)
+
+
+def set_threads(n: int) -> None:
+    """Use this many threads in kernels from now on. Results do not depend on it."""
+    _KERNELS.threads = max(1, n)
+
+
+def by_rows(kernel: Callable[..., None], n_rows: int, *arguments: Any, least: int = 1000) -> None:
+    """Call ``kernel(low, high, *arguments)`` on shares of the rows, one share a thread.
+
+    Args:
+        kernel: compiled, without the interpreter lock; writes its own rows only, so the number of
+            threads changes nothing but the time.
+        n_rows: how many there are.
+        least: rows a thread gets at least; waking it takes longer than fewer of them.
+
+    >>> import numpy as np
+    >>> rows = np.zeros(5)
+    >>> by_rows(lambda low, high, out: out.__setitem__(slice(low, high), 1), 5, rows)
+    >>> int(rows.sum())
+    5
+    """
+    n = min(_KERNELS.threads, n_rows // least)
+    if n <= 1:
+        kernel(0, n_rows, *arguments)
+        return
+    ends = [n_rows * i // n for i in range(n + 1)]
+    waiting = [_KERNELS.pool().submit(kernel, *ends[i : i + 2], *arguments) for i in range(1, n)]
+    kernel(0, ends[1], *arguments)
+    for share in waiting:
+        share.result()
+
+
+class _Kernels:
+    """Threads for kernels, made when first needed. Processes that work side by side have one each."""
+
+    def __init__(self) -> None:
+        self.threads = int(os.environ.get("MNDT_THREADS") or os.environ.get("OMP_NUM_THREADS") or core_count())
+        self._pool: ThreadPoolExecutor | None = None
+        self._process = 0
+
+    def pool(self) -> ThreadPoolExecutor:
+        if self._pool is None or self._process != os.getpid():
+            from concurrent.futures import ThreadPoolExecutor
+
+            self._pool, self._process = ThreadPoolExecutor(max(self.threads - 1, core_count())), os.getpid()
+        return self._pool
+
+
+_KERNELS: Final = _Kernels()
 
 
 def track(iterable: Iterable[Item], description: str, total: int | None = None) -> Iterator[Item]:

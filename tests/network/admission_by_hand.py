@@ -7,22 +7,28 @@ from itertools import product
 import numpy as np
 
 
-def wishes(u, *, gain, budget_w, blocks, site_of_cell, distance_m, nearest):
+def steps(gain, budget_w, blocks):
+    """Received power per block in whole steps of 1/64 dB, gain and power rounded each on its own."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.rint(640 * np.log10(gain)) + np.rint(640 * np.log10(budget_w / blocks))
+
+
+def wishes(u, *, gain, budget_w, blocks, site_of_cell, squared_m2, nearest):
     """Cells in reach of user u, most liked first."""
     level = {
-        c: np.float32(gain[u, c]) * np.float32(budget_w[c] / blocks[c])
+        c: int(steps(np.float64(gain[u, c]), budget_w[c], blocks[c]))
         for c in range(gain.shape[1])
         if blocks[c] > 0 and budget_w[c] > 0 and gain[u, c] > 0
     }
     if nearest:
-        return sorted(level, key=lambda c: (distance_m[u, site_of_cell[c]], -level[c], c))
+        return sorted(level, key=lambda c: (squared_m2[u, site_of_cell[c]], -level[c], c))
     return sorted(level, key=lambda c: (-level[c], c))
 
 
-def score(u, liked, *, gain, budget_w, blocks, site_of_cell, distance_m, nearest):
+def score(u, liked, *, gain, budget_w, blocks, site_of_cell, squared_m2, nearest):
     """Lower comes first in the queue."""
     c = liked[0]
-    return distance_m[u, site_of_cell[c]] if nearest else -gain[u, c] * np.float32(budget_w[c] / blocks[c])
+    return squared_m2[u, site_of_cell[c]] if nearest else -int(steps(np.float64(gain[u, c]), budget_w[c], blocks[c]))
 
 
 def admission(nearest, *, noise_w, active, serving, places, min_power_w, min_snr, n_candidates, **radio):
@@ -37,7 +43,10 @@ def admission(nearest, *, noise_w, active, serving, places, min_power_w, min_snr
     load = [[] for _ in budget_w]  # what each cell promised, one entry a user
 
     def need(u, c):
-        return max(min_power_w, float(min_snr[u]) * float(noise_w[c]) / float(gain[u, c]))
+        return max(
+            min_power_w,
+            float(min_snr[u]) * float(noise_w[c]) / 10 ** (round(640 * float(np.log10(float(gain[u, c])))) / 640),
+        )
 
     def eligible(u, c):
         return len(load[c]) < places[c] and sum(load[c]) + need(u, c) <= budget_w[c] * (1 + 1e-6)

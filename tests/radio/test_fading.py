@@ -3,7 +3,7 @@ import pytest
 from scipy import stats
 
 from mndt.errors import InputError
-from mndt.radio.fading import R_MAX, FadingLaw, amplitude_table, mean_power, power_cdf, sample_power
+from mndt.radio.fading import BANK_SIZE, R_MAX, FadingLaw, amplitude_table, mean_power, power_cdf, sample_power
 
 LAWS = [
     ("rayleigh", {}),
@@ -66,13 +66,17 @@ def test_no_fading():
     assert power_cdf("none", [0.9, 1.1]).tolist() == [0.0, 1.0]
 
 
-def test_tables_of_a_law_hold_blocked_links_first():
+def test_a_bank_holds_blocked_links_first_and_each_law_whole():
     law = FadingLaw(los="nakagami", nlos="rayleigh", nakagami_m=4.0)
-    tables = law.tables(128)
-    assert tables.shape == (2, 129)
-    assert tables.dtype == np.float32
-    np.testing.assert_array_equal(tables[0], amplitude_table("rayleigh", 128))
-    np.testing.assert_array_equal(tables[1], amplitude_table("nakagami", 128, nakagami_m=4.0))
+    bank = law.bank(margin=200).astype(float)
+    assert bank.shape == (2, BANK_SIZE + 200)
+    np.testing.assert_array_equal(bank[:, :200], bank[:, BANK_SIZE:])
+    assert bank[:, :BANK_SIZE].mean(axis=1) == pytest.approx([1, 1], abs=1e-6)
+    for row, options in zip(bank[:, :BANK_SIZE], ({}, {"nakagami_m": 4.0}), strict=True):
+        name = "nakagami" if options else "rayleigh"
+        assert stats.kstest(row, lambda x, n=name, o=options: power_cdf(n, x, **o)).statistic < 1e-3
+    neighbours = np.corrcoef(bank[0, : BANK_SIZE - 1], bank[0, 1:BANK_SIZE])[0, 1]
+    assert abs(neighbours) < 4 / np.sqrt(BANK_SIZE)
 
 
 @pytest.mark.parametrize(

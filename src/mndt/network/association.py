@@ -2,71 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Int, Int32
+from jaxtyping import Bool, Float32, Int, Int32
 
+from mndt.city.model import Sites
 from mndt.errors import InputError, unknown_name
+from mndt.parallel import by_rows
+from mndt.radio.channel import Links, rank_weights
+from mndt.state import Users
 
 Array = np.ndarray
 
-
-@dataclass(frozen=True)
-class Preference:
-    """How users rank cells: by `site_cost` first (lower is better; None: not at all), then by
-    ``gain * cell_weight`` (higher is better), then by row. Weight 0: the cell does not serve."""
-
-    cell_weight: Float32[Array, "cells"]
-    site_cost: Float[Array, "users sites"] | None = None
-
-
-Ranking = Callable[[Float32[Array, "cells"], Float[Array, "users sites"] | None], Preference]
-"""What `ASSOCIATION` holds: from each cell's power per block and the distances (None where the
-caller has none) to the users' preference."""
-
-
-def nearest(power_per_block_w: Float32[Array, "cells"], distance_m: Float[Array, "users sites"] | None) -> Preference:
-    """The nearest station, and within it the sector received strongest (the paper's fundamentals)."""
-    if distance_m is None:
-        raise InputError(
-            "distance_m", "missing", allowed="an array (users, sites)", fix="association 'nearest' needs it"
-        )
-    return Preference(power_per_block_w, distance_m)
-
-
-def strongest(power_per_block_w: Float32[Array, "cells"], distance_m: Float[Array, "users sites"] | None) -> Preference:
-    """The cell received strongest: RSRP, here gain times power per block."""
-    return Preference(power_per_block_w)
-
-
-ASSOCIATION: Final[dict[str, Ranking]] = {"nearest": nearest, "strongest": strongest}
-
-
-def power_per_block_w(budget_w: Float32[Array, "cells"], blocks: Int32[Array, "cells"]) -> Float32[Array, "cells"]:
-    """A cell's budget spread over all its blocks, W: the power of its reference signal per block.
-
-    0 for a cell without blocks or budget (asleep, off).
-
-    >>> power_per_block_w(np.float32([1.0, 0.0]), np.int32([4, 0])).tolist()
-    [0.25, 0.0]
-    """
-    return np.where(blocks > 0, budget_w / np.maximum(blocks, 1), 0.0).astype(np.float32)
+ASSOCIATION: Final[dict[str, str]] = {
+    "nearest": "the nearest site, and on it the cell received strongest (the paper's fundamentals)",
+    "strongest": "the cell received strongest (RSRP, in steps of 1/64 dB), every second anew",
+    "a3": "the strongest cell at first, then the serving cell until event A3 hands over",
+    "exact": "the least total path loss under the cells' places, solved exactly",
+}
+"""How users come to cells. All but "exact" then pass the three phases of admission."""
 
 
 def associate(
     name: str,
     *,
-    gain: Float32[Array, "users cells"],
-    budget_w: Float32[Array, "cells"],
-    blocks: Int32[Array, "cells"],
-    noise_w: Float32[Array, "cells"],
+    links: Links,
     active: Bool[Array, "users"],
     site_of_cell: Int[Array, "cells"],
-    distance_m: Float[Array, "users sites"] | None = None,
+    users: Users | None = None,
+    sites: Sites | None = None,
     serving: Int32[Array, "users"] | None = None,
+    wanted: Int32[Array, "users"] | None = None,
     users_per_block: int = 1,
     max_users: Int32[Array, "cells"] | None = None,
     min_power_w: float = 0.0,
@@ -89,57 +56,101 @@ def associate(
 
     A user keeps the place it holds unless a cell it likes better takes it: admission never throws
     out a connected user for a newcomer. Idle users camp on their first choice and take no place.
+    By "a3" a user that holds a place leaves it for `wanted` only.
 
     Args:
         name: a key of `ASSOCIATION`.
-        gain: linear large-scale gain, 0 = out of reach.
-        budget_w: power budget, 0 for cells asleep or off.
-        blocks: blocks the cell may use, 0 for cells asleep or off.
-        noise_w: noise power in one block.
+        links: this second's links.
         active: users with bits waiting.
         site_of_cell: row of the site each cell stands on.
-        distance_m: user to site; needed by "nearest".
+        users, sites: where they are; needed by "nearest".
         serving: cell in which an active user held a place in the last second, -1 for none.
             Pass -1 for users that were idle: camping is not a place. None: nobody held one.
+        wanted: by "a3", the cell that each connected user's handover asks for
+            (`handover.hand_over`), -1 for users that have no connection.
 
-    >>> serving = associate(
-    ...     "strongest",
-    ...     gain=np.float32([[4e-9, 1e-9], [5e-9, 0], [3e-9, 2e-9]]), budget_w=np.float32([1, 1]),
-    ...     blocks=np.int32([1, 1]), noise_w=np.float32([1e-15, 1e-15]),
-    ...     active=np.array([True, True, False]), site_of_cell=np.int32([0, 1]),
+    >>> links = Links.of_gain(
+    ...     [[4e-9, 1e-9], [5e-9, 0], [3e-9, 2e-9]],
+    ...     budget_w=np.float32([1, 1]), blocks=np.int32([1, 1]), noise_w=np.float32([1e-15, 1e-15]),
     ... )
-    >>> serving.tolist()  # user 1 comes first and fills cell 0; user 0 goes to cell 1; user 2 camps
+    >>> active = np.array([True, True, False])
+    >>> associate("strongest", links=links, active=active, site_of_cell=np.int32([0, 1])).tolist()
     [1, 0, 0]
-    """
-    from mndt.network import _admission  # numba is heavy: imported when needed
 
+    User 1 comes first and fills cell 0, user 0 goes to cell 1, and user 2 camps.
+    """
     if name not in ASSOCIATION:
         raise unknown_name("association", name, ASSOCIATION)
-    wish = ASSOCIATION[name](power_per_block_w(budget_w, blocks), distance_m)
-    n_users = len(gain)
-
-    def as_f32(values: Array) -> Array:  # one set of types, so that a kernel compiles once
-        return np.ascontiguousarray(values, np.float32)
-
-    cost = np.empty((0, 1), np.float32) if wish.site_cost is None else as_f32(wish.site_cost)
-    ranking = (as_f32(gain), as_f32(wish.cell_weight), cost, site_of_cell.astype(np.int32, copy=False))
-    first, score = np.empty(n_users, np.int32), np.empty(n_users, np.float32)
-    _admission.first_choices(*ranking, first, score)
-    rows = np.flatnonzero(active & (first >= 0))
-    order = rows[np.argsort(-score[rows], kind="stable")]
-    places = blocks * users_per_block if max_users is None else max_users
+    places = links.blocks * users_per_block if max_users is None else max_users
+    if name == "exact":
+        return _exact(links, active, places)
+    by_site = name == "nearest"
+    if by_site and (users is None or sites is None):
+        raise InputError(
+            "users", "missing", allowed="positions of users and sites", fix="association 'nearest' needs them"
+        )
+    where = _where(users, sites if by_site else None, len(links), site_of_cell)
+    weight = rank_weights(links.even_power_w())
+    first, score = _first_choices(links, weight, where)
+    if name == "a3" and wanted is not None:
+        first = np.where((wanted >= 0) & active, wanted, first).astype(np.int32)
     plan = np.where(active, -1 if serving is None else serving, first).astype(np.int32)
     plan[first < 0] = -1
+    asks = active & (first >= 0)
+    if min_snr is None and min_power_w == 0.0 and (np.bincount(first[asks], minlength=len(places)) <= places).all():
+        return np.where(asks, first, plan).astype(np.int32)  # there is a place for every first choice
+    from mndt.network import _admission  # numba is heavy: imported when needed
+
+    rows = np.flatnonzero(asks)
     _admission.admit(
-        *ranking,
-        order,
-        first,
-        places.astype(np.int32, copy=False),
-        budget_w * np.float64(1.0 + 1e-6),
-        as_f32(noise_w),
-        np.zeros(n_users, np.float32) if min_snr is None else as_f32(min_snr),
-        float(min_power_w),
-        int(n_candidates),
-        plan,
-    )
+        links.level, weight, *where, rows[np.argsort(score[rows], kind="stable")], first,
+        places.astype(np.int32, copy=False), links.budget_w * np.float64(1.0 + 1e-6),
+        np.ascontiguousarray(links.noise_w, np.float32),
+        np.zeros(len(links), np.float32) if min_snr is None else np.ascontiguousarray(min_snr, np.float32),
+        float(min_power_w), int(n_candidates), name == "a3", plan,
+    )  # fmt: skip
+    return plan
+
+
+Where = tuple[Array, Array, Array, Array]
+"""Users' x and y, cells' x and y (empty where they play no part), in metres."""
+
+
+def _where(users: Users | None, sites: Sites | None, n_users: int, site_of_cell: Int[Array, "cells"]) -> Where:
+    """One set of types, so that a kernel compiles once."""
+    nowhere, no_cell = np.zeros(n_users, np.float32), np.zeros(0, np.float32)
+    x_m, y_m = (nowhere, nowhere) if users is None else (users.x_m, users.y_m)
+    to_x_m, to_y_m = (no_cell, no_cell) if sites is None else (sites.x_m[site_of_cell], sites.y_m[site_of_cell])
+    as_f32 = [np.ascontiguousarray(values, np.float32) for values in (x_m, y_m, to_x_m, to_y_m)]
+    return as_f32[0], as_f32[1], as_f32[2], as_f32[3]
+
+
+def _first_choices(
+    links: Links, weight: Int32[Array, "cells"], where: Where
+) -> tuple[Int32[Array, "users"], Int[Array, "users"]]:
+    """Every user's most liked cell, -1: none in reach, and a score by which users queue, least first."""
+    if len(where[2]) == 0:
+        return links.strongest(), -(links.rank >> 15)
+    from mndt.network import _admission
+
+    cell, order = np.empty(len(links), np.int32), np.empty(len(links), np.int32)
+    by_rows(_admission.nearest_cells, len(links), links.level, weight, *where, cell, order)
+    return cell, order
+
+
+def _exact(links: Links, active: Bool[Array, "users"], places: Int32[Array, "cells"]) -> Int32[Array, "users"]:
+    """The assignment of least total path loss (in dB, minus power) among those that serve the most users.
+
+    Exact capacitated assignment (`assignment.assign`); idle users camp on the strongest cell.
+    """
+    from mndt.network.assignment import assign
+
+    plan = links.strongest()
+    rows = np.flatnonzero(active & (plan >= 0))
+    on = links.blocks > 0
+    loss_db = -(links.level[rows] >> 1) / 64.0 - (rank_weights(links.even_power_w()) >> 15) / 64.0
+    plan[active] = -1
+    if len(rows):
+        found = assign(np.where(on, loss_db, 1e6), np.where(on, places, 0).astype(np.int32), least_overload=True)
+        plan[rows] = found.cell
     return plan

@@ -13,6 +13,7 @@ import numba as nb
 import numpy as np
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.polynomial import Chebyshev, Polynomial
 
@@ -30,7 +31,6 @@ def _fitted(function: Callable[[Any], Any], low: float, high: float, degree: int
 
 
 _L0, _L1, _L2, _L3, _L4, _L5, _L6, _L7 = _fitted(lambda m: np.log2(1.5 + m), -0.5, 0.5, 7)
-_C0, _C1, _C2, _C3, _C4 = _fitted(lambda s: np.sin(np.pi * np.sqrt(s)) / np.sqrt(s), 1e-12, 0.25, 4)
 _E0, _E1, _E2, _E3, _E4, _E5 = _fitted(lambda f: 2.0 ** (0.5 + f), -0.5, 0.5, 5)
 
 
@@ -84,6 +84,28 @@ def step_of(typing_context: Any, x: Any) -> Any:
     return types.int32(types.int32), codegen
 
 
+@intrinsic
+def prefetch(typing_context: Any, array: Any, row: Any, column: Any) -> Any:
+    """Ask for the cache lines of array[row, column, :] before they are needed; changes nothing."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        word, byte, flag = ir.IntType(64), ir.IntType(8).as_pointer(), ir.IntType(32)
+        view = context.make_array(signature.args[0])(context, builder, args[0])
+        steps, extent = cgutils.unpack_tuple(builder, view.strides), cgutils.unpack_tuple(builder, view.shape)
+        start = builder.add(builder.mul(args[1], steps[0]), builder.mul(args[2], steps[1]))
+        call = builder.module.declare_intrinsic(
+            "llvm.prefetch", [byte], ir.FunctionType(ir.VoidType(), [byte, *[flag] * 3])
+        )
+        first = builder.gep(builder.bitcast(view.data, byte), [start])
+        options = [ir.Constant(flag, value) for value in (0, 3, 1)]  # to read, to keep, data
+        length = builder.mul(extent[2], steps[2])
+        with cgutils.for_range_slice(builder, ir.Constant(word, 0), length, ir.Constant(word, 64)) as (offset, _):
+            builder.call(call, [builder.gep(first, [offset]), *options])
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, types.int64), codegen
+
+
 @nb.njit(inline="always", **FAST)
 def log2f(x: Any) -> Any:
     """log2 of a positive float32, absolute error below 4e-6."""
@@ -100,10 +122,3 @@ def exp2f(x: Any) -> Any:
     f = x - F(whole) - F(0.5)
     scale = float_of_bits(I(I(whole + I(127)) << I(23)))
     return scale * (_E0 + f * (_E1 + f * (_E2 + f * (_E3 + f * (_E4 + f * _E5)))))
-
-
-@nb.njit(inline="always", **FAST)
-def sin_half_turns(t: Any) -> Any:
-    """sin(pi t) of a float32 in [-1/2, 1/2], absolute error below 3e-7."""
-    s = t * t
-    return t * (_C0 + s * (_C1 + s * (_C2 + s * (_C3 + s * _C4))))

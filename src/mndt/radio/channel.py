@@ -6,18 +6,47 @@ stand now; the `Links` it returns answer everything the network asks within that
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
+from typing import Final
 
 import numpy as np
-from jaxtyping import Float32, Int32, UInt8
+from jaxtyping import Float32, Int16, Int32
+from numpy.typing import ArrayLike
 
 from mndt.city.model import City
+from mndt.errors import InputError
+from mndt.parallel import by_rows
+from mndt.radio.fading import BANK_SIZE, FadingLaw
 from mndt.radio.maps import GainMaps, RadioParameters, SiteMaps, aim, build_maps
 from mndt.state import CellSettings, Status, Users
-from mndt.units import noise_w
+from mndt.units import linear_to_db, noise_w
 
 Array = np.ndarray
+
+
+BOTTOM: Final = -255 * 64
+"""Gain in steps of 1/64 dB at the end of a map's scale: no link."""
+
+LOWEST_RANK: Final = (-230 * 64) << 15
+"""A cell received with less than -230 dBW a block, or not transmitting, is out of reach."""
+
+_OFF_WEIGHT: Final = -1_500_000_000
+
+RANK_CELLS: Final = 2**15 - 1
+"""The most cells that ranks can tell apart."""
+
+
+def rank_weights(power_per_block_w: Float32[Array, "cells"]) -> Int32[Array, "cells"]:
+    """What the kernels add to a link's gain, in steps of 1/64 dB, to rank cells by received power.
+
+    The low bits count cells backwards, so that among equals the first row ranks highest.
+    """
+    on = power_per_block_w > 0
+    steps = np.rint(64.0 * linear_to_db(np.where(on, power_per_block_w, 1.0))).astype(np.int64)
+    rows = RANK_CELLS - np.arange(len(on))
+    return np.where(on, (steps << 15) + rows, _OFF_WEIGHT).astype(np.int32)
 
 
 @dataclass(frozen=True)
@@ -27,56 +56,145 @@ class Links:
     Methods import the kernels when called: numba takes a second to load, and settings are read without it.
     """
 
-    gain: Float32[Array, "users cells"]  # large-scale, linear, antenna included
-    sight: UInt8[Array, "users cells"]  # 1 = line of sight
+    level: Int16[Array, "users cells"]  # large-scale gain, antenna included, as in `GainMaps.level`
+    rank: Int32[Array, "users"]  # of the strongest cell
     budget_w: Float32[Array, "cells"]  # power a cell may spend, 0 when asleep or off
     blocks: Int32[Array, "cells"]  # usable blocks, 0 when asleep or off
     block_hz: Float32[Array, "cells"]
     noise_w: Float32[Array, "cells"]  # in one block
     key: np.int32  # of this second's fading
-    law: Float32[Array, "2 3"]
-    table: Float32[Array, "2 nodes"] | None
+    bank: Float32[Array, "2 draws"]  # of fading, see `FadingLaw.bank`
+    blocks_per_group: int = 1  # neighbouring blocks that fade alike
+
+    @classmethod
+    def of_gain(
+        cls,
+        gain: ArrayLike,
+        *,
+        budget_w: Float32[Array, "cells"],
+        blocks: Int32[Array, "cells"],
+        noise_w: Float32[Array, "cells"],
+        block_hz: float = 180e3,
+        sight: ArrayLike | None = None,
+        fading: FadingLaw | None = None,
+        key: int = 0,
+        blocks_per_group: int = 1,
+    ) -> Links:
+        """Links from linear gains, for studies without a map; gains are kept to 1/64 dB, 0 is out of reach.
+
+        Raises:
+            InputError: a gain that is not a number, negative or above 255 dB.
+
+        >>> links = Links.of_gain(
+        ...     [[1e-9, 0.0]], budget_w=np.float32([1, 1]), blocks=np.int32([10, 10]), noise_w=np.float32([1e-15] * 2)
+        ... )
+        >>> links.strongest().tolist(), links.gain[0].round(12).tolist()
+        ([0], [1.000000000139778e-09, 0.0])
+        """
+        gain = np.atleast_2d(np.asarray(gain, np.float64))
+        broken = ~((gain >= 0) & (gain < 1e25))  # written so that NaN is broken
+        if broken.any():
+            row, cell = (int(at[0]) for at in np.nonzero(broken))
+            raise InputError(
+                "gain",
+                gain[row, cell],
+                allowed="linear gains of 0 or more",
+                fix="mend the map or model behind it",
+                where=f"user {row}, cell {cell}",
+            )
+        steps = np.maximum(np.rint(64.0 * linear_to_db(np.maximum(gain, 1e-30))), BOTTOM).astype(np.int16)
+        level = (2 * steps + (0 if sight is None else np.asarray(sight, np.int16))).astype(np.int16)
+        law = fading or FadingLaw("none", "none")
+        links = cls(
+            level, np.empty(len(level), np.int32), budget_w, blocks, np.full(len(blocks), block_hz, np.float32),
+            noise_w, np.int32(key), law.bank(margin=len(blocks)), blocks_per_group,
+        )  # fmt: skip
+        ranks = (steps.astype(np.int64) << 15) + rank_weights(links.even_power_w())
+        return replace(links, rank=ranks.max(axis=1, initial=-(2**31)).astype(np.int32))
+
+    def __len__(self) -> int:
+        return len(self.level)
+
+    @cached_property
+    def gain(self) -> Float32[Array, "users cells"]:
+        """Linear large-scale gain, 0 out of reach. Made when asked for: the kernels work on levels."""
+        from mndt.radio import _kernels
+
+        out = np.empty(self.level.shape, np.float32)
+        by_rows(_kernels.gains, len(self), self.level, out)
+        out[(self.level >> 1) <= BOTTOM] = 0.0
+        return out
 
     def even_power_w(self) -> Float32[Array, "cells"]:
         """Power per block when a cell spreads its budget evenly: what a pilot measures (RSRP)."""
-        return np.asarray(self.budget_w / np.maximum(self.blocks, 1), dtype=np.float32)
+        return np.where(self.blocks > 0, self.budget_w / np.maximum(self.blocks, 1), 0.0).astype(np.float32)
+
+    def strongest(self) -> Int32[Array, "users"]:
+        """The cell received strongest (RSRP), in steps of 1/64 dB; the first among equals, -1 for none."""
+        cell = RANK_CELLS - (self.rank & RANK_CELLS)
+        return np.where(self.rank > LOWEST_RANK, cell, -1).astype(np.int32)
+
+    def measured(
+        self, serving: Int32[Array, "users"], slots: int = 8, window_db: float = 6.0
+    ) -> tuple[Int32[Array, "users slots"], Float32[Array, "users slots"]]:
+        """What users report: cell and RSRP in dBm of the serving cell, then of the strongest others.
+
+        Args:
+            serving: cell of each user, -1 = none: those report nothing.
+            slots: cells a user reports at most.
+            window_db: others weaker than the serving cell by more than this are left out.
+
+        Returns:
+            Cells, -1 where none, and their power per block without fading.
+        """
+        from mndt.radio import _kernels
+
+        cell, rank = np.empty((len(self), slots), np.int32), np.empty((len(self), slots), np.int32)
+        weight = rank_weights(self.even_power_w())
+        by_rows(_kernels.report, len(self), self.level, weight, serving, round(64 * window_db), cell, rank)
+        return cell, (rank >> 15).astype(np.float32) / np.float32(64.0) + np.float32(30.0)
+
+    def received_w(self, serving: Int32[Array, "users"]) -> tuple[Float32[Array, "users"], Float32[Array, "users"]]:
+        """Power per block from the serving cell (RSRP; 0 unserved) and from all others, if every cell
+        transmitted evenly, without fading."""
+        from mndt.radio import _kernels
+
+        own, others = np.empty(len(self), np.float32), np.empty(len(self), np.float32)
+        by_rows(_kernels.received, len(self), self.level, self.even_power_w(), serving, own, others)
+        return own, others
 
     def wideband_sinr(self, serving: Int32[Array, "users"]) -> Float32[Array, "users"]:
         """SINR from the serving cell if every cell transmitted evenly, without fading; 0 unserved."""
+        own_w, others_w = self.received_w(serving)
+        return np.asarray(own_w / (others_w + self.noise_w[np.maximum(serving, 0)]), dtype=np.float32)
+
+    def own_fading(self, serving: Int32[Array, "users"]) -> Float32[Array, "users groups"]:
+        """Fading power on each group of blocks of a user's own link: exactly what `block_sinr` will apply."""
         from mndt.radio import _kernels
 
-        out = np.empty(len(self.gain), np.float32)
-        _kernels.wideband_sinr(self.gain, self.even_power_w(), self.noise_w, serving, out)
-        return out
-
-    def own_fading(self, serving: Int32[Array, "users"]) -> Float32[Array, "users blocks"]:
-        """Fading power on each block of a user's own link: exactly what `transmit` will apply."""
-        from mndt.radio import _kernels
-
-        n_blocks = int(self.blocks.max(initial=0))
-        out = np.empty((len(self.gain), n_blocks), np.float32)
-        _kernels.own_fading(self.key, serving, self.sight, self.law, self.table, n_blocks, out)
-        return out
-
-    def rsrp_w(self, serving: Int32[Array, "users"]) -> Float32[Array, "users"]:
-        """Power received from the serving cell in one block when it transmits evenly; 0 unserved."""
-        cell = np.maximum(serving, 0)
-        received_w = self.gain[np.arange(len(serving)), cell] * self.even_power_w()[cell]
-        return np.where(serving >= 0, received_w, np.float32(0.0))
-
-    def transmit(
-        self, user_of_block: Int32[Array, "cells blocks"], power_w: Float32[Array, "cells blocks"]
-    ) -> tuple[Float32[Array, "cells blocks"], Float32[Array, "cells blocks"]]:
-        """SINR and Shannon rate (bit/s) of every block; interference is counted block by block."""
-        from mndt.radio import _kernels
-
-        shape = user_of_block.shape
-        sinr, rate_bps = np.empty(shape, np.float32), np.empty(shape, np.float32)
-        _kernels.block_rates(
-            self.gain, self.sight, user_of_block, power_w, np.ascontiguousarray(power_w.T),
-            self.noise_w, self.block_hz, self.key, self.law, self.table, sinr, rate_bps,
+        n_groups = -(-int(self.blocks.max(initial=0)) // self.blocks_per_group)
+        out = np.empty((len(self), n_groups), np.float32)
+        by_rows(
+            _kernels.own_fading, len(self), self.key, serving, self.level, self.bank, self._mask, n_groups, out
         )  # fmt: skip
-        return sinr, rate_bps
+        return out
+
+    def block_sinr(
+        self, user_of_block: Int32[Array, "cells blocks"], power_w: Float32[Array, "cells blocks"]
+    ) -> Float32[Array, "cells blocks"]:
+        """SINR of every block; interference is counted block by block. 0 where a block is free."""
+        from mndt.radio import _kernels
+
+        out = np.empty(user_of_block.shape, np.float32)
+        by_rows(
+            _kernels.block_sinr, len(self.blocks), self.level, user_of_block, power_w, np.ascontiguousarray(power_w.T),
+            self.noise_w, self.key, self.bank, self._mask, self.blocks_per_group, out, least=32,
+        )  # fmt: skip
+        return out
+
+    @property
+    def _mask(self) -> np.int32:
+        return np.int32(BANK_SIZE - 1)
 
 
 @dataclass(frozen=True)
@@ -88,8 +206,7 @@ class Channel:
     site_maps: SiteMaps
     maps: GainMaps  # aimed as built
     as_built: CellSettings
-    law: Float32[Array, "2 3"]
-    table: Float32[Array, "2 nodes"] | None
+    bank: Float32[Array, "2 draws"]
     noise_w: Float32[Array, "cells"]
     _aimed: dict[bytes, GainMaps] = field(default_factory=dict, repr=False, compare=False)
 
@@ -106,7 +223,6 @@ class Channel:
     ) -> Channel:
         """Trace or load the maps of a city and aim the antennas as built."""
         site_maps = build_maps(city, parameters, seed=seed, cache_dir=cache_dir, n_jobs=n_jobs)
-        law = parameters.fading.coefficients()
         noise = [noise_w(hz, parameters.noise_figure_db) for hz in city.cells.block_hz]
         return cls(
             city=city,
@@ -114,8 +230,7 @@ class Channel:
             site_maps=site_maps,
             maps=aim(site_maps, city, as_built),
             as_built=as_built,
-            law=np.zeros((2, 3), np.float32) if law is None else law,
-            table=parameters.fading.tables() if law is None else None,
+            bank=parameters.fading.bank(margin=len(city.cells)),
             noise_w=np.asarray(noise, dtype=np.float32),
         )
 
@@ -135,30 +250,23 @@ class Channel:
         from mndt.radio import _kernels
 
         maps, cells = self.aimed(settings), self.city.cells
-        shape = (len(users), len(cells))
-        gain, sight = np.empty(shape, np.float32), np.empty(shape, np.uint8)
-        _kernels.look_up(maps.level, maps.cell_m, users.x_m, users.y_m, gain, sight)
         on = settings.status == Status.ON
-        return Links(
-            gain=gain,
-            sight=sight,
+        links = Links(
+            level=np.empty((len(users), len(cells)), np.int16),
+            rank=np.empty(len(users), np.int32),
             budget_w=np.where(on, settings.power_w, 0.0).astype(np.float32),
             blocks=np.where(on, cells.blocks, 0).astype(np.int32),
             block_hz=cells.block_hz.astype(np.float32),
             noise_w=self.noise_w,
             key=np.uint32(key).view(np.int32),
-            law=self.law,
-            table=self.table,
+            bank=self.bank,
+            blocks_per_group=max(1, round(self.parameters.coherence_mhz * 1e6 / float(np.median(cells.block_hz)))),
         )
-
-    def distance_m(self, users: Users) -> Float32[Array, "users sites"]:
-        """Plane distance of every user to every site."""
-        from mndt.radio import _kernels
-
-        sites = self.city.sites
-        out = np.empty((len(users), len(sites)), np.float32)
-        _kernels.distances(users.x_m, users.y_m, sites.x_m.astype(np.float32), sites.y_m.astype(np.float32), out)
-        return out
+        by_rows(
+            _kernels.look_up, len(users), maps.level, 1.0 / maps.cell_m, users.x_m, users.y_m,
+            rank_weights(links.even_power_w()), links.level, links.rank,
+        )  # fmt: skip
+        return links
 
 
 def _pointing(settings: CellSettings) -> bytes:

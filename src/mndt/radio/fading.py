@@ -1,8 +1,8 @@
 """L_f(t) of PL = L_d + L_s + L_f: small-scale fading as a random power factor of mean one.
 
 Rayleigh |h|^2 ~ Exp(1); Rician with factor K (power of the direct path over the scattered power);
-Nakagami-m |h|^2 ~ Gamma(m, 1/m); or none. Each law has a sampler, a closed-form distribution and a
-table by which kernels turn one uniform draw into an amplitude.
+Nakagami-m |h|^2 ~ Gamma(m, 1/m); or none. Each law has a sampler, a closed-form distribution and an
+amplitude table, from which a bank of draws is made that kernels read (docs/decisions/002-fading.md).
 Simon and Alouini, Digital Communication over Fading Channels, 2nd ed., table 2.2, doi:10.1002/0471715220.
 """
 
@@ -21,6 +21,9 @@ from mndt.units import db_to_linear
 Array = np.ndarray
 
 LAWS: Final = ("rayleigh", "rician", "nakagami", "none")
+
+BANK_SIZE: Final = 2**15
+"""Draws in a bank of fading: a power of two, and small enough to stay in a core's own cache."""
 
 R_MAX: Final = 4.1
 """Last node of the amplitude tables: 1 - p = exp(-R_MAX^2) = 5e-8, beyond a draw of 24 bits."""
@@ -77,8 +80,8 @@ def amplitude_table(
 ) -> Float32[Array, "nodes"]:
     """The fading amplitude sqrt(|h|^2) at n + 1 equidistant nodes of r in [0, R_MAX].
 
-    r = sqrt(-ln(1 - p)) for a uniform p, so r is itself a Rayleigh amplitude: a kernel draws r,
-    interpolates linearly, and squares. For Rayleigh the table is the identity. The mean power of the
+    r = sqrt(-ln(1 - p)) for a uniform p, so r is itself a Rayleigh amplitude: draw r, interpolate
+    linearly, and square. For Rayleigh the table is the identity. The mean power of the
     interpolated table is one.
     """
     r = np.linspace(0.0, R_MAX, n + 1)
@@ -133,8 +136,8 @@ class FadingLaw:
     Raises:
         InputError: an unknown law, K outside -20..30 dB or m outside 0.5..50.
 
-    >>> FadingLaw().tables(n=4).shape
-    (2, 5)
+    >>> FadingLaw().bank(n=4).shape
+    (2, 4)
     """
 
     los: str = "rician"
@@ -151,28 +154,22 @@ class FadingLaw:
         if not 0.5 <= self.nakagami_m <= 50.0:
             raise InputError("nakagami_m", self.nakagami_m, allowed="0.5 to 50", fix="1 is Rayleigh")
 
-    def tables(self, n: int = 1024) -> Float32[Array, "2 nodes"]:
-        """Amplitude tables for the kernels: row 0 without, row 1 with line of sight."""
-        names = (self.nlos, self.los)
-        rows = [amplitude_table(x, n, rician_k_db=self.rician_k_db, nakagami_m=self.nakagami_m) for x in names]
-        return np.stack(rows)
+    def bank(self, n: int = BANK_SIZE, margin: int = 0) -> Float32[Array, "2 draws"]:
+        """Shuffled draws of the fading power, row 0 for links without, row 1 for links with line of sight.
 
-    def coefficients(self) -> Float32[Array, "2 3"] | None:
-        """Closed form of both classes, row 0 without, row 1 with line of sight; None with Nakagami.
+        The draws are the law's own quantiles, so the bank follows the distribution to 1 / n and has a
+        mean of exactly one. A receiver reads a random window of it, one draw a cell; the last
+        `margin` draws repeat the first, so that a window never ends.
 
-        ``|h|^2 = a + b r sin(angle) + c r^2`` with r a Rayleigh amplitude of unit mean power and a
-        uniform angle: the square of a constant plus a complex normal. Kernels draw it several times
-        faster than by table.
-
-        >>> FadingLaw(los="none").coefficients().tolist()
-        [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
+        >>> bank = FadingLaw(los="none").bank(n=256, margin=8)
+        >>> bank.shape, float(bank[1].max()), bool((bank[:, :8] == bank[:, 256:]).all())
+        ((2, 264), 1.0, True)
         """
-        k = float(db_to_linear(self.rician_k_db))
-        closed = {
-            "none": (1.0, 0.0, 0.0),
-            "rayleigh": (0.0, 0.0, 1.0),
-            "rician": (k / (k + 1.0), 2.0 * np.sqrt(k) / (k + 1.0), 1.0 / (k + 1.0)),
-        }
-        if "nakagami" in (self.los, self.nlos):
-            return None
-        return np.array([closed[self.nlos], closed[self.los]], dtype=np.float32)
+        upper = (np.arange(n) + 0.5) / n  # of 1 - p: the tail of strong draws is the finer one
+        r = np.sqrt(-np.log(upper))[np.random.default_rng(0).permutation(n)]
+        rows = []
+        for law in (self.nlos, self.los):
+            table = amplitude_table(law, rician_k_db=self.rician_k_db, nakagami_m=self.nakagami_m).astype(np.float64)
+            power = np.interp(r, np.linspace(0.0, R_MAX, len(table)), table) ** 2
+            rows.append(power / power.mean())
+        return np.pad(np.stack(rows), ((0, 0), (0, margin)), mode="wrap").astype(np.float32)
