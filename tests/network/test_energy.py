@@ -122,6 +122,21 @@ def test_cells_add_up_to_stations_and_stations_to_the_total(network):
     assert ((found.bbu_w > 0) == station_on).all()
 
 
+@settings(max_examples=50, deadline=None)
+@given(networks(), st.integers(0, 2**31))
+def test_cells_in_another_order_consume_the_same(network, seed):
+    model, status, transmitted_w = network
+    order = np.random.default_rng(seed).permutation(len(status))
+    moved = dataclasses.replace(
+        model,
+        rru_w=model.rru_w[:, order],
+        **{name: getattr(model, name)[order] for name in ("site", "slope", "full_w", "base_w", "cooling")},
+    )
+    one, other = consumed_w(model, status, transmitted_w), consumed_w(moved, status[order], transmitted_w[order])
+    np.testing.assert_allclose(other.cell_w, one.cell_w[order], rtol=1e-6)
+    np.testing.assert_allclose(other.site_w, one.site_w, rtol=1e-6)
+
+
 @settings(max_examples=100, deadline=None)
 @given(networks(), st.integers(0, 11))
 def test_more_load_and_more_awake_cells_consume_more(network, which):

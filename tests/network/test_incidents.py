@@ -9,9 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mndt import scenario as scenarios
 from mndt.city.model import Areas
 from mndt.city.schema import SERVICES
 from mndt.errors import InputError
+from mndt.network import energy
+from mndt.network.energy import EnergyModel
+from mndt.network.energy_parameters import EnergyParameters
 from mndt.network.incident_parameters import Incident
 from mndt.network.incidents import (
     EVENT_SESSION_S,
@@ -117,6 +121,19 @@ def test_an_operators_wishes_hold_again_afterwards_and_are_never_written():
     assert during.status.tolist() == [Status.OFF] * 3 + [Status.ON]
     assert wished.status.tolist() == [Status.SLEEP, Status.ON, Status.OFF, Status.ON]
     assert settings_at(script, wished, NOON_S + 60) is wished
+
+
+def test_a_repaired_cell_starts_up_before_it_serves():
+    script = prepare([Incident("cell-failure", "12:00", 20, cell="lobby-1")], CITY)
+    model = EnergyModel.build(CITY.cells, len(CITY.sites), EnergyParameters(off_wake_s=5.0))
+    power, wished, seen = energy.start(4), make_settings(), []
+    for t in range(-2, 40):
+        wanted = settings_at(script, wished, NOON_S + t).status
+        power, serving, _ = energy.advance(model, power, wanted)
+        seen.append(serving.tolist())
+    lobby = [status[3] for status in seen]
+    assert lobby == [Status.ON] * 2 + [Status.OFF] * 20 + [Status.SLEEP] * 5 + [Status.ON] * 15
+    assert all(status[:3] == [Status.ON] * 3 for status in seen)
 
 
 def test_the_worst_of_several_incidents_shows():
@@ -283,3 +300,10 @@ def test_a_city_without_areas_has_none_to_choose():
     city = dataclasses.replace(CITY, areas=areas)
     with pytest.raises(InputError, match="none is mapped"):
         prepare([Incident("special-event", "12:00", 60, area=0)], city)
+
+
+def test_the_example_in_the_documentation_is_a_scenario():
+    text = (Path(__file__).parents[2] / "docs" / "incidents.md").read_text(encoding="utf-8")
+    example = text.split("```toml\n")[1].split("```")[0]
+    event, cut, failure = scenarios.parse(example).incidents
+    assert (event.kind, cut.dark_s, failure.begin_s) == ("special-event", 73_500, 73_830)
