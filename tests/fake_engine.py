@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 
 import mndt
+from mndt.network import kpi
 from mndt.state import Allocation, CellSettings, Episode, Kpis, NetworkState, Users
 from mndt.streams import Streams
 
-N_USERS = 40
+N_USERS, N_AREAS = 40, 3
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,8 @@ def step(world: World, state: NetworkState, action: Any, streams: Streams) -> tu
     n, cells = N_USERS, len(world.city.cells)
     rng = streams.generator("walk", state.time_s)
     dx, dy = rng.normal(size=(2, n)).astype(np.float32)
-    moved = replace(state.users, x_m=state.users.x_m + dx, y_m=state.users.y_m + dy)
+    area = rng.integers(-1, 2, n).astype(np.int32)  # never in the last of the areas
+    moved = replace(state.users, x_m=state.users.x_m + dx, y_m=state.users.y_m + dy, area=area)
     better = 2.0 if action.association == "strongest" else 1.0
     rate = (rng.random(n) * 1e6 * better).astype(np.float32)
     memory = replace(state.mobility, feet=replace(state.mobility.feet, steps=state.mobility.feet.steps + 1))
@@ -93,14 +95,18 @@ def step(world: World, state: NetworkState, action: Any, streams: Streams) -> tu
     )
     per_user = {"rate_bps": rate, "delivered_bits": rate, "offered_bits": rate * np.float32(1.1)}
     flags = {"user_active": np.ones(n, np.bool_), "user_outage": rate < 2e5}
-    values: dict[str, Any] = {"time_s": state.time_s, "throughput_bps": float(rate.sum()), "handovers": 0}
-    values |= {"satisfied_share": 0.9, "outage_ratio": float(flags["user_outage"].mean())} | flags
+    log = kpi.changes(np.where(state.connected, state.serving, -1), serving)
+    values: dict[str, Any] = {"time_s": state.time_s, "throughput_bps": float(rate.sum()), "handovers": len(log)}
+    values |= {"satisfied_share": 0.9, "outage_ratio": float(flags["user_outage"].mean()), "mobility": log} | flags
     for f in fields(Kpis):
         if f.name.startswith("user_"):
             values.setdefault(f.name, per_user.get(f.name.removeprefix("user_"), np.ones(n, np.float32)))
         elif f.name.startswith("cell_"):
             kind = np.float32 if f.name.endswith(("_bps", "_w", "_bits")) else np.int32
             values[f.name] = np.bincount(serving, minlength=cells).astype(kind)
+        elif f.name.startswith("area_"):
+            kind = np.float32 if f.name.endswith("_bits") else np.int32
+            values[f.name] = np.bincount(moved.area % (N_AREAS + 1), minlength=N_AREAS + 1).astype(kind)
     return after, Kpis(**values)
 
 

@@ -5,7 +5,8 @@ run.json            schema version, status, versions, seed, policy, the city in 
 scenario.toml       the exact configuration; `mndt run FOLDER/scenario.toml` repeats the run
 city.npz            the city as it was
 totals/part-*.parquet   one row a second          cells/part-*.parquet   one row a second and cell
-events/part-*.parquet   what happened to whom     users/part-*.parquet   everyone, once a minute
+areas/part-*.parquet    one row a minute and area that anybody was in
+users/part-*.parquet    everyone, once a minute   events/part-*.parquet  what happened to whom
 checkpoint.npz      the state after the last finished part
 timings.json        wall-clock times: the only file that differs between equal runs
 ```
@@ -21,7 +22,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -33,21 +34,22 @@ import numpy as np
 from mndt.checkpoint import unwritable, write_atomically
 from mndt.errors import InputError
 from mndt.network import kpi
-from mndt.state import Kpis, NetworkState
+from mndt.state import Kpis, Mobility, NetworkState
 
 if TYPE_CHECKING:
     import duckdb
 
     from mndt.city.model import City
+    from mndt.network.incidents import Entry
     from mndt.scenario import Scenario
 
 SCHEMA_VERSION: Final = 1
 """Version of the folder's layout."""
 
 STEPS_PER_PART: Final = 60
-TABLES: Final = ("totals", "cells", "events", "users")
+TABLES: Final = ("totals", "cells", "areas", "events", "users")
 
-_LEVELS: Final = {"totals": "total", "cells": "cell", "users": "user"}
+_LEVELS: Final = {"totals": "total", "cells": "cell", "users": "user", "areas": "area"}
 Columns = dict[str, np.ndarray]
 """A table: column name -> one value a row."""
 
@@ -108,8 +110,13 @@ class Run:
         return self.table("cells")
 
     @property
+    def areas(self) -> duckdb.DuckDBPyRelation:
+        """One row a minute and area of interest that anybody was in; area -1 is the way."""
+        return self.table("areas")
+
+    @property
     def events(self) -> duckdb.DuckDBPyRelation:
-        """Outages, handovers and surges."""
+        """Handovers and what hindered them, outages, scripted incidents."""
         return self.table("events")
 
     @property
@@ -270,38 +277,60 @@ def drop_parts(folder: Path, first: int) -> None:
 # What is recorded ------------------------------------------------------------------------------
 
 
-@dataclass
 class Part:
-    """The steps since the last part was written."""
+    """The steps since the last part was written, as rows of its tables."""
 
-    kpis: list[Kpis] = dataclasses.field(default_factory=list)
-    events: list[Columns] = dataclasses.field(default_factory=list)
+    def __init__(self) -> None:
+        self.kpis: Kpis | None = None  # of the last second
+        self._times: list[int] = []
+        self._totals: list[dict[str, float]] = []
+        self._cells: list[Columns] = []
+        self._areas = kpi.Period("area")
+        self._events: list[Columns] = []
+
+    def add(self, kpis: Kpis, happened: Columns) -> None:
+        """Take in what was measured in one second, and its `events`."""
+        self.kpis = kpis
+        self._times.append(kpis.time_s)
+        self._totals.append(kpi.total_row(kpis))
+        self._cells.append(kpi.cell_columns(kpis))
+        self._areas.add({name: values[np.newaxis] for name, values in kpi.area_columns(kpis).items()})
+        self._events.append(happened)
 
     def tables(self, state: NetworkState) -> dict[str, Columns]:
-        """The four tables of this part; `state` is the one after its last step."""
+        """The tables of this part; `state` is the one after its last step."""
+        assert self.kpis is not None  # a part has one second at least
         return {
-            "totals": totals(self.kpis),
-            "cells": cells(self.kpis),
-            "events": join(self.events),
-            "users": users(self.kpis[-1], state),
+            "totals": self._total_rows(),
+            "cells": self._cell_rows(),
+            "areas": self._area_rows(),
+            "events": join(self._events),
+            "users": users(self.kpis, state),
         }
 
+    def _total_rows(self) -> Columns:
+        names = self._totals[0]
+        return {"time_s": np.array(self._times, np.int32)} | {
+            name: np.array([row[name] for row in self._totals]) for name in names
+        }
 
-def totals(kpis: Sequence[Kpis]) -> Columns:
-    """One row a second: the network's totals, see `mndt.network.kpi.KPI_FIELDS`."""
-    rows = [kpi.total_row(k) for k in kpis]
-    times = {"time_s": np.array([k.time_s for k in kpis], np.int32)}
-    return times | {name: np.array([row[name] for row in rows]) for name in rows[0]}
+    def _cell_rows(self) -> Columns:
+        columns, seconds = join(self._cells), len(self._times)
+        n_cells = len(next(iter(columns.values()))) // seconds
+        return {
+            "time_s": np.repeat(np.array(self._times, np.int32), n_cells),
+            "cell": np.tile(np.arange(n_cells, dtype=np.int32), seconds),
+        } | columns
 
-
-def cells(kpis: Sequence[Kpis]) -> Columns:
-    """One row a second and cell."""
-    columns = join([kpi.cell_columns(k) for k in kpis])
-    n_cells = len(next(iter(columns.values()))) // len(kpis)
-    return {
-        "time_s": np.repeat(np.array([k.time_s for k in kpis], np.int32), n_cells),
-        "cell": np.tile(np.arange(n_cells, dtype=np.int32), len(kpis)),
-    } | columns
+    def _area_rows(self) -> Columns:
+        """Areas that anybody was in; the last row, the way, is area -1 and comes first."""
+        columns = {name: np.roll(values, 1) for name, values in self._areas.values().items()}
+        visited = np.flatnonzero(columns["X.Users"] > 0)
+        return {
+            "time_s": np.full(len(visited), self._times[0], np.int32),
+            "seconds": np.full(len(visited), len(self._times), np.int32),
+            "area": (visited - 1).astype(np.int32),
+        } | {name: values[visited] for name, values in columns.items()}
 
 
 def users(kpis: Kpis, state: NetworkState) -> Columns:
@@ -320,28 +349,53 @@ def join(parts: Sequence[Columns]) -> Columns:
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def events(before: NetworkState, after: NetworkState, kpis: Kpis, was_out: np.ndarray) -> Columns:
-    """What happened in one second: handovers, and users going into and coming out of outage.
+def events(
+    before: NetworkState,
+    after: NetworkState,
+    kpis: Kpis,
+    was_out: np.ndarray,
+    incidents: Sequence[Entry] = (),
+) -> Columns:
+    """What happened in one second: scripted incidents, then what happened to serving cells, then
+    users going into and coming out of outage.
 
     Args:
         before, after: the state at both ends of the second.
         kpis: measured in it.
         was_out: bool[users], who was in outage the second before.
+        incidents: of the script, that begin or end in this second.
 
     Returns:
-        Columns time_s, kind, user, cell (serving now, -1 = none), from_cell (serving before).
+        Columns time_s; offset_ms into the second, 0 for what concerns all of it; kind: of an
+        incident, or handover, refused, handover-failure, radio-link-failure (`mndt.state.Mobility`),
+        outage, recovery; phase: of an incident; user, -1 = none; cell (serving now, -1 = none);
+        from_cell (serving before); ping_pong; target: of an incident.
     """
-    happened = {
-        "handover": before.connected & after.connected & (before.serving != after.serving),
-        "outage": kpis.user_outage & ~was_out,
-        "recovery": was_out & ~kpis.user_outage,
-    }
-    rows = [np.flatnonzero(mask) for mask in happened.values()]
-    who = np.concatenate(rows).astype(np.int32)
+    log = kpis.mobility
+    out, back = np.flatnonzero(kpis.user_outage & ~was_out), np.flatnonzero(was_out & ~kpis.user_outage)
+    other = np.concatenate([out, back]).astype(np.int32)
+    nowhere = np.full(len(incidents), -1, np.int32)
+    few, many = len(incidents), len(log) + len(other)
+    still = np.zeros(len(other), np.bool_)
     return {
-        "time_s": np.full(len(who), kpis.time_s, np.int32),
-        "kind": np.repeat(np.array(list(happened)), [len(r) for r in rows]),
-        "user": who,
-        "cell": after.serving[who],
-        "from_cell": before.serving[who],
+        "time_s": np.full(few + many, kpis.time_s, np.int32),
+        "offset_ms": np.concatenate([np.zeros(few, np.int32), log.offset_ms, np.zeros(len(other), np.int32)]),
+        "kind": np.concatenate(
+            [_texts(e.kind for e in incidents), _KINDS[log.kind], np.repeat(_OUTAGE, [len(out), len(back)])]
+        ),
+        "phase": np.concatenate([_texts(e.phase for e in incidents), np.full(many, "")]),
+        "user": np.concatenate([nowhere, log.user, other]),
+        "cell": np.concatenate([nowhere, log.to_cell, after.serving[other]]),
+        "from_cell": np.concatenate([nowhere, log.from_cell, before.serving[other]]),
+        "ping_pong": np.concatenate([np.zeros(few, np.bool_), log.ping_pong, still]),
+        "target": np.concatenate([_texts(e.target for e in incidents), np.full(many, "")]),
     }
+
+
+_KINDS: Final = np.array([kind.name.lower().replace("_", "-") for kind in Mobility])
+_OUTAGE: Final = np.array(["outage", "recovery"])
+
+
+def _texts(values: Iterable[str]) -> np.ndarray:
+    found = list(values)
+    return np.array(found) if found else np.empty(0, "U1")

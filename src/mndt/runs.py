@@ -221,8 +221,7 @@ class Recorder:
 
         after, kpis = engine.step(self.world, before, action, streams)
         was_out = self.outage if self.outage is not None else np.zeros_like(kpis.user_outage)
-        self.part.kpis.append(kpis)
-        self.part.events.append(runfolder.events(before, after, kpis, was_out))
+        self.part.add(kpis, runfolder.events(before, after, kpis, was_out))
         self.outage = kpis.user_outage
         return after
 

@@ -171,11 +171,27 @@ class Kpis:
     # per cell
     cell_rate_bps: Float32[Array, "cells"]
     cell_power_w: Float32[Array, "cells"]  # transmitted
+    cell_consumed_w: Float32[Array, "cells"]  # at the mains; NaN where no energy model ran
+    cell_status: Int8[Array, "cells"]  # Status
+    cell_node_status: Int8[Array, "cells"]  # mndt.network.incidents.NodeStatus, 0 = in order
+    cell_offered_bits: Float32[Array, "cells"]  # newly arrived: of users it admitted and of the refused who wanted it
+    cell_waiting_bits: Float32[Array, "cells"]  # theirs, backlog included
     cell_delivered_bits: Float32[Array, "cells"]
+    cell_users: Int32[Array, "cells"]  # connected to it or, idle, camping on it
     cell_connected: Int32[Array, "cells"]  # active users the cell admitted
+    cell_satisfied: Int32[Array, "cells"]  # of those, users that received all that waited for them
     cell_below_minimum: Int32[Array, "cells"]  # of those, users below their service's minimum rate
+    cell_refused: Int32[Array, "cells"]  # active users that wanted this cell first and that none admitted
     cell_blocks_used: Int32[Array, "cells"]
     cell_blocks_available: Int32[Array, "cells"]  # 0 for a cell asleep or off
+    # per cell, of the users that leave it; between stations ("inter") and within one ("intra")
+    cell_inter_tried: Int32[Array, "cells"]  # handovers begun, done or failed
+    cell_inter_done: Int32[Array, "cells"]
+    cell_intra_tried: Int32[Array, "cells"]
+    cell_intra_done: Int32[Array, "cells"]
+    cell_handovers_refused: Int32[Array, "cells"]
+    cell_link_failures: Int32[Array, "cells"]
+    cell_ping_pongs: Int32[Array, "cells"]
     # per user; a user is active when it has something to receive this second
     user_rate_bps: Float32[Array, "users"]  # Shannon rate of its blocks
     user_delivered_bits: Float32[Array, "users"]
@@ -183,10 +199,19 @@ class Kpis:
     user_backlog_bits: Float32[Array, "users"]  # waiting from earlier seconds, before the new arrivals
     user_sinr: Float32[Array, "users"]  # linear, mean over its blocks; 0 without a block
     user_rsrp_dbm: Float32[Array, "users"]  # of the serving cell; -inf without one
+    user_blocks: Int32[Array, "users"]  # blocks it holds
     user_active: Bool[Array, "users"]
     user_outage: Bool[Array, "users"]  # active and (unconnected or below the service's minimum)
+    # per area of interest; the last row, which is row -1, holds the users on the way
+    area_users: Int32[Array, "areas_plus_1"]  # present, idle or active
+    area_active: Int32[Array, "areas_plus_1"]
+    area_connected: Int32[Array, "areas_plus_1"]
+    area_outage: Int32[Array, "areas_plus_1"]
+    area_offered_bits: Float32[Array, "areas_plus_1"]
+    area_delivered_bits: Float32[Array, "areas_plus_1"]
     # totals
     throughput_bps: float
     satisfied_share: float  # delivered / (offered + backlog), see network.kpi
     outage_ratio: float
     handovers: int
+    mobility: MobilityLog

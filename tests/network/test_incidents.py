@@ -307,3 +307,11 @@ def test_the_example_in_the_documentation_is_a_scenario():
     example = text.split("```toml\n")[1].split("```")[0]
     event, cut, failure = scenarios.parse(example).incidents
     assert (event.kind, cut.dark_s, failure.begin_s) == ("special-event", 73_500, 73_830)
+
+
+def test_the_absent_take_no_part():
+    event = Incident("special-event", "12:00", 60, x_m=50.0, y_m=50.0, radius_m=20.0, share=1.0)
+    users = make_users([50, 50], [50, 50], mode=[Mode.ABSENT, Mode.WALK])
+    found = demand_at(prepare([event], CITY), idle(2), users, NOON_S, Streams(0))
+    assert (found.service >= 0).tolist() == [False, True]
+    assert found.bits[0] == 0

@@ -172,14 +172,37 @@ def received(low: int, high: int, level: Any, power_w: Any, serving: Any, out_ow
         out_others_w[u] = _others(level[u], power_w, I(c))
 
 
+CHUNK: Final = 32
+"""Cells whose ranks are compared at once before any of them is looked at alone."""
+
+
+@nb.njit(inline="always", **FAST)
+def _rank(q: Any, weight: Any) -> Any:
+    return I(I(I(I(q) >> I(1)) << I(RANK_BITS)) + weight)
+
+
 @nb.njit(inline="always", **FAST)
 def _best_rank(level: Any, weight: Any, own: Any) -> Any:
     """Highest rank of all cells but the own one."""
     top = I(-(2**31))
     for c in range(level.shape[0]):
-        rank = I(I(I(I(level[c]) >> I(1)) << I(RANK_BITS)) + weight[c])
-        top = max(top, rank if c != own else I(-(2**31)))
+        rank = _rank(level[c], weight[c])
+        top = max(top, rank if I(c) != own else I(-(2**31)))
     return top
+
+
+@nb.njit(inline="always", **FAST)
+def _insert(cell: Any, rank: Any, n: Any, c: Any, mine: Any) -> Any:
+    """Put a cell into a list of n sorted by falling rank, its first place excepted; the new length."""
+    room = cell.shape[0]
+    if n == room and mine <= rank[n - 1]:
+        return n
+    j = n if n < room else n - 1
+    while j > 1 and rank[j - 1] < mine:
+        cell[j], rank[j] = cell[j - 1], rank[j - 1]
+        j -= 1
+    cell[j], rank[j] = c, mine
+    return min(n + 1, room)
 
 
 @nb.njit(**FAST)
@@ -190,26 +213,21 @@ def report(
 
     `out_cell` is -1 beyond the last one, and for users without a serving cell.
     """
-    n_slots = out_cell.shape[1]
+    n_cells = level.shape[1]
     for u in range(low, high):
-        row, c = level[u], serving[u]
-        for j in range(n_slots):
-            out_cell[u, j], out_rank[u, j] = -1, I(-(2**31))
-        if c < 0:
-            continue
-        own = I(I(I(I(row[c]) >> I(1)) << I(RANK_BITS)) + weight[c])
-        out_cell[u, 0], out_rank[u, 0] = c, own
-        floor = I(I(I(own >> I(RANK_BITS)) - I(window_steps)) << I(RANK_BITS))
-        if _best_rank(row, weight, I(c)) < floor:
-            continue
-        n = 1
-        for b in range(row.shape[0]):
-            rank = I(I(I(I(row[b]) >> I(1)) << I(RANK_BITS)) + weight[b])
-            if rank < floor or b == c or (n == n_slots and rank <= out_rank[u, n - 1]):
-                continue
-            j = n if n < n_slots else n - 1
-            n = min(n + 1, n_slots)
-            while j > 1 and out_rank[u, j - 1] < rank:
-                out_cell[u, j], out_rank[u, j] = out_cell[u, j - 1], out_rank[u, j - 1]
-                j -= 1
-            out_cell[u, j], out_rank[u, j] = b, rank
+        row, own, cell, rank = level[u], serving[u], out_cell[u], out_rank[u]
+        n = 0
+        if own >= 0:
+            n, cell[0], rank[0] = 1, own, _rank(row[own], weight[own])
+            floor = I(I(I(rank[0] >> I(RANK_BITS)) - I(window_steps)) << I(RANK_BITS))
+            some = _best_rank(row, weight, I(own)) >= floor
+            for begin in range(0, n_cells if some else 0, CHUNK):
+                end = min(begin + CHUNK, n_cells)
+                if _best_rank(row[begin:end], weight[begin:end], I(own - begin)) < floor:
+                    continue
+                for c in range(begin, end):
+                    mine = _rank(row[c], weight[c])
+                    if mine >= floor and c != own:
+                        n = _insert(cell, rank, n, c, mine)
+        for j in range(n, cell.shape[0]):
+            cell[j], rank[j] = -1, I(-(2**31))

@@ -91,7 +91,7 @@ def prefetch(typing_context: Any, array: Any, row: Any, column: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         word, byte, flag = ir.IntType(64), ir.IntType(8).as_pointer(), ir.IntType(32)
         view = context.make_array(signature.args[0])(context, builder, args[0])
-        steps, extent = cgutils.unpack_tuple(builder, view.strides), cgutils.unpack_tuple(builder, view.shape)
+        steps, extent = (cgutils.unpack_tuple(builder, sizes) for sizes in (view.strides, view.shape))  # type: ignore[no-untyped-call]
         start = builder.add(builder.mul(args[1], steps[0]), builder.mul(args[2], steps[1]))
         call = builder.module.declare_intrinsic(
             "llvm.prefetch", [byte], ir.FunctionType(ir.VoidType(), [byte, *[flag] * 3])

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from jaxtyping import Float32, Int16, Int32
+from jaxtyping import Bool, Float32, Int, Int16, Int32
 from numpy.typing import ArrayLike
 
 from mndt.city.model import City
@@ -21,7 +21,7 @@ from mndt.parallel import by_rows
 from mndt.radio.fading import BANK_SIZE, FadingLaw
 from mndt.radio.maps import GainMaps, RadioParameters, SiteMaps, aim, build_maps
 from mndt.state import CellSettings, Status, Users
-from mndt.units import linear_to_db, noise_w
+from mndt.units import linear_to_db, noise_w, w_to_dbm
 
 Array = np.ndarray
 
@@ -154,6 +154,13 @@ class Links:
         by_rows(_kernels.report, len(self), self.level, weight, serving, round(64 * window_db), cell, rank)
         return cell, (rank >> 15).astype(np.float32) / np.float32(64.0) + np.float32(30.0)
 
+    def rsrp_dbm(self, serving: Int32[Array, "users"]) -> Float32[Array, "users"]:
+        """Power per block received from the serving cell, in dBm, without fading; -inf unserved."""
+        power_dbm = w_to_dbm(self.even_power_w()).astype(np.float32)
+        cell = np.maximum(serving, 0)
+        gain_db = (self.level[np.arange(len(cell)), cell] >> 1) / np.float32(64.0)
+        return np.where(serving >= 0, gain_db + power_dbm[cell], np.float32(-np.inf))
+
     def received_w(self, serving: Int32[Array, "users"]) -> tuple[Float32[Array, "users"], Float32[Array, "users"]]:
         """Power per block from the serving cell (RSRP; 0 unserved) and from all others, if every cell
         transmitted evenly, without fading."""
@@ -191,6 +198,22 @@ class Links:
             self.noise_w, self.key, self.bank, self._mask, self.blocks_per_group, out, least=32,
         )  # fmt: skip
         return out
+
+    def block_sinr_again(
+        self,
+        before: Float32[Array, "cells blocks"],
+        changed: Bool[Array, "users"],
+        user_of_block: Int32[Array, "cells blocks"],
+        power_w: Float32[Array, "cells blocks"],
+    ) -> Float32[Array, "cells blocks"]:
+        """`block_sinr` where only some users' links have changed since `before` was computed.
+
+        Exact: the SINR of a block depends on nobody's links but its user's. Allocation, powers and
+        fading must be those of `before`.
+        """
+        renewed = (user_of_block >= 0) & changed[np.maximum(user_of_block, 0)]
+        again = self.block_sinr(np.where(renewed, user_of_block, -1).astype(np.int32), power_w)
+        return np.where(renewed, again, before)
 
     @property
     def _mask(self) -> np.int32:
@@ -267,6 +290,27 @@ class Channel:
             rank_weights(links.even_power_w()), links.level, links.rank,
         )  # fmt: skip
         return links
+
+    def follow(self, links: Links, users: Users, settings: CellSettings, moved: Int[Array, "some"]) -> Links:
+        """The links after a few users have moved: only theirs are looked up anew.
+
+        Args:
+            links: of the second before; their fading is kept.
+            users: where everyone is now.
+            settings: as they were for `links`.
+            moved: rows of those who are elsewhere than before.
+        """
+        from mndt.radio import _kernels
+
+        maps = self.aimed(settings)
+        level, rank = np.empty((len(moved), links.level.shape[1]), np.int16), np.empty(len(moved), np.int32)
+        by_rows(
+            _kernels.look_up, len(moved), maps.level, 1.0 / maps.cell_m, users.x_m[moved], users.y_m[moved],
+            rank_weights(links.even_power_w()), level, rank,
+        )  # fmt: skip
+        everyone = replace(links, level=links.level.copy(), rank=links.rank.copy())
+        everyone.level[moved], everyone.rank[moved] = level, rank
+        return everyone
 
 
 def _pointing(settings: CellSettings) -> bytes:
