@@ -207,8 +207,8 @@ def _compare(rule: Any, count: Any, snr: Any, out: Any) -> None:
         sinr = F(_sinr(snr[c], count[c], total))
         out[c] = sinr
         best = max(best, sinr)
-    for c in range(snr.shape[0]):
-        out[c] = out[c] / best
+    for c in range(snr.shape[0]):  # fast division is off by a bit, and 1 is the space's border
+        out[c] = F(1.0) if out[c] >= best else min(out[c] / best, F(1.0))
 
 
 @nb.njit(**INNER)
@@ -243,8 +243,9 @@ def _listen(rule: Any, cells: Any, snr: Any, out: Any) -> None:
             heard += cells[COUNT, c]
     for c in range(n_cells):
         reached, count = snr[c] > rule.least_snr, cells[COUNT, c]
-        out[c] = cells[SUM, c] / count if reached and count > F(0.0) else F(-1.0)
-        out[n_cells + c] = count / max(heard, F(1.0)) if reached else F(0.0)
+        mean = cells[SUM, c] / max(count, F(1.0))
+        out[c] = min(max(mean, F(-1.0)), F(1.0)) if reached and count > F(0.0) else F(-1.0)
+        out[n_cells + c] = min(count / max(heard, F(1.0)), F(1.0)) if reached else F(0.0)
 
 
 @nb.njit(**INNER)
