@@ -36,7 +36,7 @@ class Period:
         Columns that are no KPIs of this level are passed over; denominators must come along.
         """
         for f in self.fields:
-            if f.column in columns:
+            if f.column in columns and len(columns[f.column]):
                 values = np.asarray(columns[f.column], np.float64)
                 weights = np.asarray(columns[f.over], np.float64) if f.over else np.isfinite(values)
                 self._kept.setdefault(f.column, _Kept(f, values)).add(values, weights)
@@ -55,13 +55,10 @@ class _Kept:
         self.sum: Array = np.zeros(values.shape[1:])
         self.weight: Array = np.zeros(values.shape[1:])
         # A ratio that never had a denominator held the value of "nothing there" in every second.
-        first = values[0] if len(values) else np.zeros(values.shape[1:])
-        self.empty: Array = first if field.over else np.full(values.shape[1:], np.nan)
+        self.empty: Array = values[0] if field.over else np.full(values.shape[1:], np.nan)
         self.most: Array = np.full(values.shape[1:], -np.inf)
 
     def add(self, values: Array, weights: Array) -> None:
-        if not len(values):
-            return
         if self.field.period == "last":
             self.sum = values[-1]
         elif self.field.period == "max":
