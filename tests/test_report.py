@@ -205,7 +205,8 @@ class TestOddRuns:
     def test_one_run_alone(self, runs: list[PaperRun], tmp_path: Path) -> None:
         page = Page(write_report(runs[:1], tmp_path / "r.html", coverage=small_coverage()).read_text(encoding="utf-8"))
         assert "difference" not in page.words.split("Definitions")[0]
-        assert "better" not in page.words
+        assert "▲" not in page.words
+        assert "▼" not in page.words
 
     def test_three_runs_two_of_one_name(self, runs: list[PaperRun], tmp_path: Path) -> None:
         three = [*runs, replace(runs[0], folder=Path("runs/second"))]
