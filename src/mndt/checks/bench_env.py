@@ -44,7 +44,7 @@ def run(*, quick: bool = False) -> Result:
     peer_version = ""
     for size in SIZES:
         theirs = _mobile_env(size, windows, seconds)
-        ours = _ours(size, windows, seconds / 2)
+        ours = _ours(size, windows, seconds / 4)
         figures |= ours
         if theirs is not None:
             peer_version, peer = theirs["version"], median(theirs["steps_per_s"])

@@ -108,7 +108,7 @@ class TwinAssociationEnv(gymnasium.Env[Array, Array]):
     def state(self) -> NetworkState:
         """The network now: for policies of the twin, and for looking closer."""
         if self._state is None:
-            raise ResetNeeded("the episode has not begun or is over: call reset() before step()")
+            raise ResetNeeded("no episode has begun: call reset() first")
         return self._state
 
     def reset(
@@ -128,7 +128,10 @@ class TwinAssociationEnv(gymnasium.Env[Array, Array]):
         self, action: Int64[Array, "users"]
     ) -> tuple[Float32[Array, "observed"], float, bool, bool, dict[str, Any]]:
         """One second of the twin with the users where they chose to be."""
-        state, action = self.state, plain_action(action, (len(state.users),))
+        state = self.state
+        if self._seconds >= self._episode_steps:
+            raise ResetNeeded("the episode is over: call reset() before step()")
+        action = plain_action(action, (len(state.users),))
         if ((action < 0) | (action > self._n_choices)).any():
             raise refusal(action, self._n_choices)
         decision = Action(association=self._serving(state, action), blocks=self._blocks, power=self._power)
@@ -142,10 +145,7 @@ class TwinAssociationEnv(gymnasium.Env[Array, Array]):
             "handovers": int(kpis.handovers),
             "active": kpis.user_active.copy(),
         }
-        truncated = self._seconds >= self._episode_steps
-        if truncated:
-            self._state = None
-        return observation, reward, False, truncated, info
+        return observation, reward, False, self._seconds >= self._episode_steps, info
 
     def _serving(self, state: NetworkState, action: Int64[Array, "users"]) -> Int32[Array, "users"]:
         """Serving cell of each user as chosen."""
