@@ -69,7 +69,8 @@ def cell_fields() -> list:
 
 def test_a_period_covered_in_part_is_suspect(run: runfolder.Run, tmp_path: Path) -> None:
     lines = exports.pm_xml(run.folder, tmp_path / "pm", day=date(2026, 11, 22))
-    assert "flag suspect" in lines[-1]
+    assert lines[0].startswith("1 file of 900 s")
+    assert lines[-1] == "covered in part, and flagged suspect: 1"
     table, info = read_pm_xml(tmp_path / "pm")
     assert [path.name for path in info.files] == ["B20261122.0800+0000-0815+0000_synthetic-city-0.xml"]
     assert table["suspect"].all()

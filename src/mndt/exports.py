@@ -68,11 +68,11 @@ def pm_xml(
             write_pm_xml(path, stations, names, begin, end, sender=f"ManagementNode={dn_value(unique)}")
         _write_counters(fresh / COUNTERS, names)
     lines = [
-        f"{files} files of {period_s} s in {out}: {len(run.city.cells)} cells, {len(names)} counters",
+        f"{files} file{'s' * (files != 1)} of {period_s} s in {out}: {len(run.city.cells)} cells, {len(names)} counters",
         f"units and definitions: {out / COUNTERS}",
     ]
     if files > whole:
-        lines.append(f"{files - whole} of them cover their period in part; their values carry the flag suspect")
+        lines.append(f"covered in part, and flagged suspect: {files - whole}")
     return lines
 
 
