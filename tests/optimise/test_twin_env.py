@@ -14,7 +14,7 @@ import mndt
 from mndt.city.synthetic import synthetic_city
 from mndt.errors import InputError
 from mndt.optimise import envs
-from mndt.optimise.envs.twin import TwinAssociationEnv, utilities
+from mndt.optimise.envs.twin import TwinAssociationEnv, _best_columns, utilities
 from mndt.state import Mode
 from mndt.users.population import UserParameters
 
@@ -74,6 +74,13 @@ def test_candidates_come_strongest_first(world):
     heard = rows_of(env, observation)[:, 3:6]
     assert (heard[:, 0] == 1).all()
     assert (np.diff(heard, axis=1) <= 0).all()
+
+
+@pytest.mark.parametrize("count", [1, 4, 16, 17, 40])
+def test_the_strongest_are_the_first_of_a_stable_sort(count):
+    snr = np.random.default_rng(0).integers(0, 30, (200, 40)).astype(np.float32)
+    by_hand = [sorted(range(40), key=lambda c, row=row: -row[c])[:count] for row in snr]
+    assert _best_columns(snr, count).tolist() == by_hand
 
 
 def test_reward_is_the_mean_utility_of_the_active_or_what_the_caller_says(world):

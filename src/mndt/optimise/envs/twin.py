@@ -157,10 +157,9 @@ class TwinAssociationEnv(gymnasium.Env[Array, Array]):
         """Remember who can choose what, and show it."""
         state = self.state
         snr = self._snr(state)
-        order = np.argsort(-snr, axis=1, kind="stable").astype(np.int32)
-        self._strongest = np.where(snr.max(axis=1) > 0, order[:, 0], -1)
+        self._strongest = np.where(snr.max(axis=1) > 0, snr.argmax(axis=1), -1)
         everything = np.broadcast_to(np.arange(snr.shape[1], dtype=np.int32), snr.shape)
-        cells = everything if self._all else order[:, : self._n_choices]
+        cells = everything if self._all else _best_columns(snr, self._n_choices)
         heard = np.take_along_axis(snr, cells, axis=1)
         self._choices = np.where(heard > 0, cells, -1)  # a cell out of reach is no cell
         best = np.maximum(heard.max(axis=1, keepdims=True), np.finfo(np.float32).tiny)
@@ -176,6 +175,17 @@ class TwinAssociationEnv(gymnasium.Env[Array, Array]):
         key = self._streams.key("fading", state.time_s)
         links = self.world.channel.links(state.users, state.settings, key)
         return np.asarray(links.gain * (links.even_power_w() / links.noise_w), np.float32)
+
+
+def _best_columns(snr: Float32[Array, "users cells"], count: int) -> Int32[Array, "users candidates"]:
+    """The strongest cells of each user, strongest first, the first among equals."""
+    if count > 16:
+        return np.argsort(-snr, axis=1, kind="stable")[:, :count].astype(np.int32)
+    left, rows, best = snr.copy(), np.arange(len(snr)), np.empty((len(snr), count), np.int32)
+    for place in range(count):  # for a few, faster than to sort or to part them
+        best[:, place] = left.argmax(axis=1)
+        left[rows, best[:, place]] = -1.0
+    return best
 
 
 _WHERE: Final = "mndt/TwinAssociation-v0"
