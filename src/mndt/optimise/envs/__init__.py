@@ -21,7 +21,7 @@ from typing import Final
 from mndt.errors import InputError
 
 if find_spec("gymnasium") is None:
-    raise InputError("gymnasium", "not installed", allowed="1.0 or later", fix="pip install 'mndt[rl]'")
+    raise InputError("gymnasium", "not installed", allowed="1.1 or later", fix="pip install 'mndt[rl]'")
 
 import gymnasium
 
