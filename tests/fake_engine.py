@@ -17,6 +17,7 @@ import numpy as np
 
 import mndt
 from mndt.network import kpi
+from mndt.network.incidents import Prepared, prepare
 from mndt.state import Allocation, CellSettings, Episode, Kpis, NetworkState, Users
 from mndt.streams import Streams
 
@@ -46,10 +47,11 @@ class World:
     city: Any
     mobility: Mobility
     seed: int
+    incidents: Prepared
 
 
-def build_world(city: Any, *, seed: int = 0, **parameters: Any) -> World:
-    return World(city, Mobility(N_USERS), seed)
+def build_world(city: Any, *, seed: int = 0, incidents: Any = (), **parameters: Any) -> World:
+    return World(city, Mobility(N_USERS), seed, prepare(incidents, city))
 
 
 def start(world: World, *, time_s: int = 0, seed: int | None = None) -> NetworkState:
@@ -79,7 +81,7 @@ def step(world: World, state: NetworkState, action: Any, streams: Streams) -> tu
     dx, dy = rng.normal(size=(2, n)).astype(np.float32)
     area = rng.integers(-1, 2, n).astype(np.int32)  # never in the last of the areas
     moved = replace(state.users, x_m=state.users.x_m + dx, y_m=state.users.y_m + dy, area=area)
-    better = 2.0 if action.association == "strongest" else 1.0
+    better = 2.0 if action.blocks == "proportional-fair" else 1.0
     rate = (rng.random(n) * 1e6 * better).astype(np.float32)
     memory = replace(state.mobility, feet=replace(state.mobility.feet, steps=state.mobility.feet.steps + 1))
     serving = (np.floor(np.abs(moved.x_m) / 60).astype(np.int32)) % cells

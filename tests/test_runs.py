@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,12 @@ from mndt.city.model import City
 from mndt.city.store import save_city
 from mndt.city.synthetic import synthetic_city
 from mndt.errors import InputError
+from mndt.network.incident_parameters import Incident
+from mndt.network.incidents import Entry
+from mndt.network.kpi import changes
 from mndt.scenario import CitySource, RunParameters, Scenario
+from mndt.state import Action, Mobility, MobilityLog
+from mndt.streams import Streams
 
 
 @pytest.fixture(scope="module")
@@ -45,12 +51,92 @@ def test_a_run_leaves_every_table(tmp_path: Path, city: City) -> None:
     assert run.cells.shape[0] == 150 * len(city.cells)
     assert run.users.shape[0] == 3 * fake_engine.N_USERS  # at the end of each part
     assert set(run.events.fetchnumpy()["kind"]) == {"handover", "outage", "recovery"}
-    assert len(list((tmp_path / "a" / "totals").iterdir())) == 3
+    for table in runfolder.TABLES:
+        assert len(list((tmp_path / "a" / table).iterdir())) == 3
     assert run.summary["X.ThroughputDl"] == pytest.approx(np.mean(run.kpis.fetchnumpy()["X.ThroughputDl"]))
     assert run.scenario.run == RunParameters(minutes=2.5)
     assert run.city.roads.n_lanes == city.roads.n_lanes
     assert run.info["city"]["users"] == fake_engine.N_USERS
     assert (tmp_path / "a" / "timings.json").exists()
+
+
+def test_areas_are_summed_up_by_the_minute(tmp_path: Path, city: City) -> None:
+    run = runs.run(city, minutes=2.5, out=tmp_path / "a")
+    rows = run.areas.fetchnumpy()
+    assert rows["time_s"].tolist() == [28800] * 3 + [28860] * 3 + [28920] * 3
+    assert rows["seconds"].tolist() == [60] * 6 + [30] * 3
+    assert rows["area"].tolist() == [-1, 0, 1] * 3  # nobody enters the last area, nobody is left out
+    for at in (28800, 28860, 28920):
+        assert rows["X.Users"][rows["time_s"] == at].sum() == pytest.approx(fake_engine.N_USERS)
+
+
+def test_shares_of_areas_are_weighted_by_their_active_users(city: City) -> None:
+    """One of two in outage, then none of six: one of eight."""
+    state, kpis = fake_engine.step(
+        fake_engine.build_world(city), fake_engine.start(fake_engine.build_world(city)), Action(), Streams(1)
+    )
+    part, none = runfolder.Part(), np.zeros(len(state.users), bool)
+    for active, outage, offered in ((2, 1, 100.0), (6, 0, 300.0)):
+        second = replace(
+            kpis,
+            area_users=np.int32([8, 0]),
+            area_active=np.int32([active, 0]),
+            area_connected=np.int32([active, 0]),
+            area_outage=np.int32([outage, 0]),
+            area_offered_bits=np.float32([offered, 0]),
+            area_delivered_bits=np.float32([0, 0]),
+        )
+        part.add(second, runfolder.events(state, state, second, none))
+    rows = {name: values.tolist() for name, values in part.tables(state)["areas"].items()}
+    assert rows["area"] == [0]  # nobody was on the way
+    assert rows["X.OutageRatio"] == [0.125]
+    assert rows["DRB.MeanActiveUeDl"] == [4]
+    assert rows["X.OfferedDl"] == [200]
+
+
+def test_columns_tell_their_units(tmp_path: Path, city: City) -> None:
+    import pyarrow.parquet as pq
+
+    runs.run(city, minutes=0.1, out=tmp_path / "a")
+    for table, column, unit in (("cells", "PEE.Energy", b"kWh"), ("areas", "X.OfferedDl", b"bit/s")):
+        schema = pq.read_schema(tmp_path / "a" / table / "part-0000.parquet")
+        assert schema.field(column).metadata[b"unit"] == unit
+
+
+def test_events_of_one_second_by_hand(city: City) -> None:
+    """A power cut begins; user 2 hands over to and fro; user 0 goes into outage, user 1 comes out of it."""
+    world = fake_engine.build_world(city)
+    before = fake_engine.start(world, time_s=28800, seed=1)
+    after, kpis = fake_engine.step(world, before, Action(), Streams(1))
+    log = MobilityLog(
+        offset_ms=np.int32([40, 480]),
+        user=np.int32([2, 2]),
+        kind=np.int8([Mobility.HANDOVER, Mobility.RADIO_LINK_FAILURE]),
+        from_cell=np.int32([1, 0]),
+        to_cell=np.int32([0, -1]),
+        ping_pong=np.array([True, False]),
+    )
+    out, was_out = np.zeros((2, fake_engine.N_USERS), bool)
+    out[0] = was_out[1] = True
+    kpis = replace(kpis, mobility=log, user_outage=out)
+    rows = runfolder.events(before, after, kpis, was_out, [Entry(28800, "start", "power-cut", "station mast")])
+    assert rows["kind"].tolist() == ["power-cut", "handover", "radio-link-failure", "outage", "recovery"]
+    assert rows["phase"].tolist() == ["start", "", "", "", ""]
+    assert rows["target"].tolist() == ["station mast", "", "", "", ""]
+    assert rows["offset_ms"].tolist() == [0, 40, 480, 0, 0]
+    assert rows["user"].tolist() == [-1, 2, 2, 0, 1]
+    assert rows["cell"].tolist() == [-1, 0, -1, *after.serving[:2]]
+    assert rows["from_cell"].tolist() == [-1, 1, 0, *before.serving[:2]]
+    assert rows["ping_pong"].tolist() == [False, True, False, False, False]
+    assert set(rows["time_s"]) == {28800}
+    quiet = runfolder.events(before, after, replace(kpis, mobility=log_of_nothing(), user_outage=out), out)
+    assert all(len(values) == 0 for values in quiet.values())
+    joined = runfolder.join([quiet, rows])
+    assert joined["target"][0] == "station mast"
+
+
+def log_of_nothing() -> MobilityLog:
+    return changes(np.int32([0]), np.int32([0]))
 
 
 def test_same_seed_same_bytes_and_another_seed_others(tmp_path: Path, city: City) -> None:
@@ -64,6 +150,21 @@ def test_the_folder_repeats_its_run_by_itself(tmp_path: Path, city: City) -> Non
     runs.run(city, minutes=1, seed=3, out=tmp_path / "a")
     runs.run(tmp_path / "a" / "scenario.toml", out=tmp_path / "b")
     assert content(tmp_path / "a")["totals/part-0000.parquet"] == content(tmp_path / "b")["totals/part-0000.parquet"]
+
+
+def test_scripted_incidents_are_among_the_events(tmp_path: Path, city: City) -> None:
+    failure = Incident("cell-failure", "08:00:30", 40, cell=city.cells.name[1])
+    run = runs.run(
+        Scenario(name="x", incidents=(failure,)),
+        world=fake_engine.build_world(city, incidents=[failure]),
+        minutes=2,
+        out=tmp_path / "a",
+    )
+    rows = run.events.filter("phase != ''").fetchnumpy()
+    assert rows["time_s"].tolist() == [28830, 28870]
+    assert rows["phase"].tolist() == ["start", "end"]
+    assert set(rows["kind"]) == {"cell-failure"}
+    assert all(city.cells.name[1] in target for target in rows["target"])
 
 
 def test_outage_events_balance(tmp_path: Path, city: City) -> None:

@@ -67,8 +67,9 @@ def pm_xml(
             stations = _elements(run.city, np.stack(list(values.values()), axis=1), suspect=not complete)
             write_pm_xml(path, stations, names, begin, end, sender=f"ManagementNode={dn_value(unique)}")
         _write_counters(fresh / COUNTERS, names)
+    many = "files" if files != 1 else "file"
     lines = [
-        f"{files} file{'s' * (files != 1)} of {period_s} s in {out}: {len(run.city.cells)} cells, {len(names)} counters",
+        f"{files} {many} of {period_s} s in {out}: {len(run.city.cells)} cells, {len(names)} counters",
         f"units and definitions: {out / COUNTERS}",
     ]
     if files > whole:
