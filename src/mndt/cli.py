@@ -312,13 +312,20 @@ def bench() -> None:
 @click.option("--users", type=click.IntRange(1), default=13_000, show_default=True)
 @click.option("--cells", type=click.IntRange(1), default=184, show_default=True)
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True)
+@click.option(
+    "--moving",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=1.0,
+    show_default=True,
+    help="Share of the users that moves; below 1 what did not change is kept.",
+)
 @click.option("--quick", is_flag=True, help="Smaller, within a minute.")
 @json_option
-def bench_step(users: int, cells: int, threads: int, quick: bool, as_json: bool) -> None:
+def bench_step(users: int, cells: int, threads: int, moving: float, quick: bool, as_json: bool) -> None:
     """The radio part of a second, and the whole second, beside CRRM."""
     from mndt.checks import bench_step
 
-    _show(lambda: bench_step.run(users=users, cells=cells, threads=threads, quick=quick), as_json)
+    _show(lambda: bench_step.run(users=users, cells=cells, threads=threads, moving=moving, quick=quick), as_json)
 
 
 @bench.command("assignment")

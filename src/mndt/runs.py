@@ -161,6 +161,9 @@ def build(
         users=scenario.users,
         demand=scenario.demand,
         network=scenario.network,
+        handover=scenario.handover,
+        energy=scenario.energy,
+        incidents=scenario.incidents,
         seed=scenario.city.seed,
         cache_dir=cache_dir,
         n_jobs=n_jobs,
@@ -218,10 +221,12 @@ class Recorder:
     def step(self, before: NetworkState, action: Any, streams: Streams) -> NetworkState:
         """One second; its measurements and events are kept for the part."""
         from mndt import engine
+        from mndt.network.incidents import entries
 
         after, kpis = engine.step(self.world, before, action, streams)
         was_out = self.outage if self.outage is not None else np.zeros_like(kpis.user_outage)
-        self.part.add(kpis, runfolder.events(before, after, kpis, was_out))
+        scripted = entries(self.world.incidents, kpis.time_s)
+        self.part.add(kpis, runfolder.events(before, after, kpis, was_out, scripted))
         self.outage = kpis.user_outage
         return after
 

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from mndt.errors import InputError, unknown_name
 from mndt.network.energy_parameters import EnergyParameters, check_energy
+from mndt.network.handover_parameters import HandoverParameters
 from mndt.network.incident_parameters import TIME, Incident, check_incident
 from mndt.network.parameters import NetworkParameters
 from mndt.radio.parameters import RadioParameters
@@ -94,6 +95,7 @@ class Scenario(BaseModel):
     demand: DemandParameters = Field(default_factory=DemandParameters)
     radio: RadioParameters = Field(default_factory=RadioParameters)
     network: NetworkParameters = Field(default_factory=NetworkParameters)
+    handover: HandoverParameters = Field(default_factory=HandoverParameters)
     energy: EnergyParameters = Field(default_factory=EnergyParameters)
     run: RunParameters = Field(default_factory=RunParameters)
     incidents: tuple[Incident, ...] = ()  # things that happen at set times

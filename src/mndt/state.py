@@ -152,7 +152,9 @@ class NetworkState:
     mean_rate_bps: Float32[Array, "users"]  # exponential average of the past rate
     serving: Int32[Array, "users"]  # the cell a user is connected to or, idle, camps on; -1 = none
     connected: Bool[Array, "users"]  # had bits waiting and a place in its serving cell
-    settings: CellSettings
+    settings: CellSettings  # as the operator wants them
+    power: Any  # power supply of the cells: network.energy.Power
+    measurements: Any  # what users measured for their handovers: network.handover.Measurements
     allocation: Allocation
     episode: Episode
 

@@ -39,10 +39,10 @@ class User:
             elif quality < p.qout_db:
                 below = 0
             best = max(report, key=lambda c: now[c])
+            due = self.due(filtered, held, serving, offset_db)
             if below is not None and below >= p.t310_ms:
                 to, entry = best, ("radio-link-failure", best)
             else:
-                due = self.due(filtered, held, serving, offset_db)
                 if due is None:
                     continue
                 fails = sinr_db(now[due], heard, noise_dbm[due]) < p.qout_db

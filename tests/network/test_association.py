@@ -193,7 +193,7 @@ def test_power_can_bind_before_blocks():
     # 1 W at 0.4 W a user: two users in cell 1, although it has room for eight.
     p = three_users(blocks=np.int32([8, 8]), min_power_w=0.4)
     assert ask("strongest", **p).tolist() == [1, 1, 0]
-    # SNR 10^7 over 1e-15 W at a gain of 3e-8 takes 1/3 W (three just fit, gains being kept to 1/64 dB); at 1e-8 it takes 1 W.
+    # SNR 10^7 over 1e-15 W at a gain of 3e-8 takes 1/3 W (three just fit); at 1e-8 it takes 1 W.
     p = three_users(blocks=np.int32([8, 8]), min_snr=np.full(3, 0.99e7, np.float32))
     assert ask("strongest", **p).tolist() == [1, 1, 1]
     p = three_users(blocks=np.int32([8, 8]), min_snr=np.full(3, 1.2e7, np.float32))

@@ -12,6 +12,7 @@ from mndt.network import handover
 from mndt.network.handover import SLOTS, hand_over, refused, smoothing, start
 from mndt.network.handover_parameters import HandoverParameters
 from mndt.parallel import set_threads
+from mndt.radio.channel import Received
 from mndt.state import Mobility, MobilityLog
 from mndt.units import dbm_to_w
 
@@ -39,9 +40,9 @@ class Phone:
         watt = dbm_to_w(rsrp_dbm)
         own_w = watt[np.arange(len(watt)), self.serving]
         self.memory, self.serving, log = hand_over(
-            self.p, self.memory, time_s=time_s, cell=cell, rsrp_dbm=level, own_w=np.float32(own_w),
-            others_w=np.float32(watt.sum(axis=1) - own_w), noise_w=np.float32(dbm_to_w(self.noise_dbm)),
-            offset_db=self.offset_db,
+            self.p, self.memory, time_s=time_s, cell=cell, rsrp_dbm=level,
+            received=Received(self.serving, np.float32(own_w), np.float32(watt.sum(axis=1) - own_w)),
+            noise_w=np.float32(dbm_to_w(self.noise_dbm)), offset_db=self.offset_db,
         )  # fmt: skip
         self.report = [
             dict(zip(c[c >= 0].tolist(), v[c >= 0].tolist(), strict=True)) for c, v in zip(cell, level, strict=True)
@@ -172,8 +173,9 @@ def test_idle_users_measure_nothing():
     memory = start(2)
     none = np.full((2, SLOTS), -1, np.int32)
     nothing = np.zeros(2, np.float32)
+    received = Received(none[:, 0], nothing, nothing)
     new, wanted, log = hand_over(
-        QUIET, memory, time_s=5, cell=none, rsrp_dbm=np.zeros((2, SLOTS), np.float32), own_w=nothing, others_w=nothing,
+        QUIET, memory, time_s=5, cell=none, rsrp_dbm=np.zeros((2, SLOTS), np.float32), received=received,
         noise_w=np.float32([1e-15]), offset_db=np.float32([0]),
     )  # fmt: skip
     assert (wanted.tolist(), len(log), new.serving.tolist()) == ([-1, -1], 0, [-1, -1])
@@ -181,8 +183,8 @@ def test_idle_users_measure_nothing():
 
 @settings(max_examples=60, deadline=None)
 @given(
-    st.integers(0, 2**31), st.sampled_from([0, 40, 160, 512, 1280]), st.sampled_from([0, 4, 11]), st.sampled_from([0, 1, 6]),
-    st.sampled_from([200, 1000]),
+    st.integers(0, 2**31), st.sampled_from([0, 40, 160, 512, 1280]), st.sampled_from([0, 4, 11]),
+    st.sampled_from([0, 1, 6]), st.sampled_from([200, 1000]),
 )  # fmt: skip
 def test_the_log_equals_the_plain_reference_on_random_walks(seed, ttt_ms, filter_k, hysteresis_db, t310_ms):
     rng = np.random.default_rng(seed)
@@ -230,9 +232,9 @@ def test_threads_change_nothing():
 
 
 def test_the_log_is_in_order_of_time_then_user():
-    log = handover._log(
-        np.int32([1, 0, 2]), np.int32([[[80, 0, 1, 2]] * 2, [[0] * 4] * 2, [[40, 8, 0, 1], [80, 3, 1, 2]]])
-    )
+    entry = np.zeros((3, 25, 4), np.int32)
+    entry[0, 0], entry[2, :2] = [80, 0, 1, 2], [[40, 8, 0, 1], [80, 3, 1, 2]]
+    log = handover._log(np.int32([1, 0, 2]), entry)
     assert isinstance(log, MobilityLog)
     assert (log.offset_ms.tolist(), log.user.tolist()) == ([40, 80, 80], [2, 0, 2])
     assert (log.kind.tolist(), log.ping_pong.tolist()) == ([0, 0, 3], [True, False, False])

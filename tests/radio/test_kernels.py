@@ -163,7 +163,7 @@ def test_threads_change_nothing() -> None:
     for n in (1, 2, 3):
         set_threads(n)
         results.append([links.block_sinr(s["user_of_block"], s["power_w"]), links.own_fading(serving),
-                        *links.received_w(serving), *links.measured(serving)])  # fmt: skip
+                        *vars(links.received_w(serving)).values(), *links.measured(serving)])  # fmt: skip
     set_threads(1)
     for other in results[1:]:
         for a, b in zip(results[0], other, strict=True):
@@ -191,12 +191,19 @@ def test_users_report_the_serving_cell_and_the_strongest_others(seed: int, windo
 def test_received_power_is_split_into_own_and_others() -> None:
     s = scene(8)
     links, serving = links_of(s, STEADY), np.arange(60, dtype=np.int32) % 10 - 1
-    own_w, others_w = links.received_w(serving)
+    found = links.received_w(serving)
     received_w = links.gain.astype(float) * links.even_power_w()
     mine = serving >= 0
     expected_w = np.where(mine, received_w[np.arange(60), np.maximum(serving, 0)], 0)
-    np.testing.assert_allclose(own_w, expected_w, rtol=1e-5)
-    np.testing.assert_allclose(others_w, received_w.sum(axis=1) - expected_w, rtol=1e-5, atol=1e-20)
+    np.testing.assert_allclose(found.own_w, expected_w, rtol=1e-5)
+    others_w = np.where(mine, received_w.sum(axis=1) - expected_w, 0)
+    np.testing.assert_allclose(found.others_w, others_w, rtol=1e-5, atol=1e-20)
+    half = links.received_w(serving, links.even_power_w() / 2)
+    np.testing.assert_allclose(half.others_w, others_w / 2, rtol=1e-5, atol=1e-20)
+    np.testing.assert_array_equal(half.own_w, found.own_w)
+    elsewhere = np.where(np.arange(60) % 3 == 0, 4, serving).astype(np.int32)
+    again, anew = links.received_w(elsewhere, known=found), links.received_w(elsewhere)
+    np.testing.assert_equal(vars(again), vars(anew))
 
 
 def test_look_up_decodes_gain_and_sight() -> None:
@@ -254,12 +261,13 @@ def arguments(name: str) -> tuple[object, ...]:
     return {
         "look_up": (0, 2, np.zeros((3, 3, 16), np.int16), 0.25, at, at, weight, level, rank),
         "gains": (0, 60, level, links.gain),
-        "received": (0, 60, level, row, serving, np.ones(60, np.float32), np.ones(60, np.float32)),
+        "received": (0, 60, level, row, row, serving, np.ones(60, np.float32), np.ones(60, np.float32)),
         "level_by_formula": (0, 2, at, at, row, row, 8.5, 200.0, 3.5, level),
         "report": (0, 60, level, weight, serving, 384, np.zeros((60, 8), np.int32), np.zeros((60, 8), np.int32)),
         "block_sinr": (
-            0, 16, level, s["user_of_block"], s["power_w"], np.ascontiguousarray(out.T), s["noise_w"], np.int32(1),
-            links.bank, np.int32(255), 1, out,
+            0, 60, level, np.minimum(np.arange(62), 60).astype(np.int32), np.arange(60, dtype=np.int32),
+            np.ascontiguousarray(out.T), s["noise_w"], np.int32(1), links.bank, np.int32(255), 1,
+            np.zeros(200, np.float32),
         ),
     }[name]  # fmt: skip
 

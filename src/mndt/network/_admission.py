@@ -112,16 +112,16 @@ def _need_w(level: Any, noise_w: Any, min_snr: Any, min_power_w: Any) -> Any:
 @nb.njit(**FAST)
 def admit(
     level: Any, weight: Any, x_m: Any, y_m: Any, cell_x_m: Any, cell_y_m: Any,
-    order: Any, first: Any, places: Any, limit_w: Any, noise_w: Any, min_snr: Any, min_power_w: float,
+    order: Any, first: Any, taken: Any, places: Any, limit_w: Any, noise_w: Any, min_snr: Any, min_power_w: float,
     n_candidates: int, sticky: bool, out_plan: Any,
 ) -> int:  # fmt: skip
     """The three phases of admission, repeated until nothing changes; returns the number of rounds.
 
-    `out_plan` comes in as the places held so far (-1: none) of the users in `order`. `sticky` users
-    that hold a place leave it for their first choice only.
+    `out_plan` comes in as the places held so far (-1: none) of the users in `order`; `taken` counts
+    those of users that stay and are not in it. `sticky` users that hold a place leave it for their first choice only.
     """
     n_cells, n_users = level.shape[1], len(order)
-    load, promised_w = np.zeros(n_cells, np.int32), np.zeros(n_cells, np.float64)
+    load, promised_w = taken.copy(), np.zeros(n_cells, np.float64)
     room = np.empty(n_cells, np.int32)
     left_cell, left_w = np.empty(n_users, np.int32), np.empty(n_users, np.float64)
 
@@ -150,11 +150,9 @@ def admit(
         rounds, n_left = rounds + 1, 0
         for i in range(n_users):
             u = order[i]
-            held, c = out_plan[u], -1
+            held, c = out_plan[u], first[u]
             for j in range(1 if sticky and held >= 0 else n_candidates):  # phase (i): cells in sorted order
-                if j == 0:
-                    c = first[u]
-                else:
+                if j > 0:
                     c = _next_choice(level[u], weight, x_m[u], y_m[u], cell_x_m, cell_y_m, room, c)
                 if c < 0 or c == held:
                     break

@@ -10,7 +10,7 @@ from typing import Any, Final
 import numba as nb
 import numpy as np
 
-from mndt.radio._simd import FAST, F, I
+from mndt.radio._simd import FAST, F, I, exp2f, log2f
 
 SUBSTEPS: Final = 25
 IDLE: Final = I(-1)
@@ -22,11 +22,27 @@ HANDOVER, HANDOVER_FAILURE, RADIO_LINK_FAILURE = 0, 2, 3
 PING_PONG: Final = 8
 """Added to the kind of an entry."""
 
+SLOTS: Final = 8
+"""Cells a user measures at most."""
 
-@nb.njit(**FAST)
-def _sinr_db(own_dbm: Any, total_dbm: Any, noise_dbm: Any) -> Any:
-    own, total, noise = 10.0 ** (0.1 * own_dbm), 10.0 ** (0.1 * total_dbm), 10.0 ** (0.1 * noise_dbm)
-    return F(10.0 * np.log10(own / (max(total - own, 0.0) + noise)))
+NOT_DUE: Final = F(-1e9)
+
+
+_LOG2_PER_DB: Final = F(np.log2(10.0) / 10.0)
+_DB_PER_LOG2: Final = F(10.0 / np.log2(10.0))
+LEAST_W: Final = F(1e-30)
+"""Power of nothing, W: logarithms stay finite."""
+
+
+@nb.njit(inline="always", **FAST)
+def _db(ratio: Any) -> Any:
+    return _DB_PER_LOG2 * log2f(max(ratio, LEAST_W))
+
+
+@nb.njit(inline="always", **FAST)
+def _sinr_db(own_dbw: Any, total_dbw: Any, noise_w: Any) -> Any:
+    own, total = exp2f(own_dbw * _LOG2_PER_DB), exp2f(total_dbw * _LOG2_PER_DB)
+    return _db(own / (max(total - own, F(0.0)) + noise_w))
 
 
 @nb.njit(inline="always", **FAST)
@@ -48,12 +64,13 @@ def _remember(
     its first value all the time, and so has its filter.
     """
     n = 0
-    for j in range(cell.shape[1]):
+    for j in range(SLOTS):
         c = cell[u, j]
-        out_cell[u, j], out_dbm[u, j], out_filtered[u, j], out_held[u, j] = c, rsrp_dbm[u, j], rsrp_dbm[u, j], IDLE
+        level = rsrp_dbm[u, j] if c >= 0 else F(0.0)
+        out_cell[u, j], out_dbm[u, j], out_filtered[u, j], out_held[u, j] = c, level, level, IDLE
         if c < 0:
             continue
-        n, begin_dbm[j] = j + 1, rsrp_dbm[u, j]
+        n, begin_dbm[j] = j + 1, level
         at = _find(old_cell[u], c)
         if at >= 0:
             begin_dbm[j], out_filtered[u, j] = old_dbm[u, at], old_filtered[u, at]
@@ -86,48 +103,45 @@ def _strongest(n: Any, begin_dbm: Any, end_dbm: Any, share: Any) -> Any:
     return best
 
 
-@nb.njit(**FAST)
-def _ready(
-    n: Any,
-    own: Any,
-    filtered: Any,
-    held: Any,
-    offset_db: Any,
-    enter_db: Any,
-    leave_db: Any,
-    ttt_ms: Any,
-    substep_ms: Any,
+BEGIN, RISE, OFFSET, FILTERED, TIMER, SCORE = range(6)
+"""Rows of one user's scratch: one array, so that the compiler sees that its rows do not overlap."""
+
+
+@nb.njit(inline="always", **FAST)
+def _advance(
+    slot: Any, n: Any, own: Any, share: Any, smooth: Any, enter_db: Any, leave_db: Any, ttt_ms: Any, substep_ms: Any
 ) -> Any:
-    """Advance the timers of all neighbours by a sub-step; the best of those due, or -1."""
-    best, top = -1, F(-1e9)
+    """Advance filters and timers of n cells by a sub-step; how much better the best neighbour due is."""
     for j in range(n):
-        if j == own:
-            continue
-        better_db = filtered[j] + offset_db[j] - filtered[own] - offset_db[own]
-        if held[j] == IDLE:
-            held[j] = I(0) if better_db > enter_db else IDLE
-        elif better_db < leave_db:
-            held[j] = IDLE
-        else:
-            held[j] += substep_ms
-        if held[j] != IDLE and held[j] >= ttt_ms and better_db > top:
-            best, top = j, better_db
-    return best
+        slot[FILTERED, j] += smooth * (slot[BEGIN, j] + share * slot[RISE, j] - slot[FILTERED, j])
+    base_db = slot[FILTERED, own] + slot[OFFSET, own]
+    for j in range(n):
+        better_db, timer = slot[FILTERED, j] + slot[OFFSET, j] - base_db, slot[TIMER, j]
+        begins = F(0.0) if better_db > enter_db else F(IDLE)
+        goes_on = timer + substep_ms if better_db >= leave_db else F(IDLE)
+        timer = goes_on if timer >= F(0.0) else begins
+        slot[TIMER, j] = timer
+        slot[SCORE, j] = better_db if timer >= ttt_ms else NOT_DUE
+    slot[TIMER, own], slot[SCORE, own] = F(IDLE), NOT_DUE
+    top = NOT_DUE
+    for j in range(n):
+        top = max(top, slot[SCORE, j])
+    return top
 
 
 @nb.njit(**FAST)
 def hand_over(
     low: int, high: int, now_ms: int, substep_ms: int, smooth: Any, ttt_ms: int, enter_db: Any, leave_db: Any,
     qout_db: Any, qin_db: Any, t310_ms: int, ping_pong_ms: int,
-    cell: Any, rsrp_dbm: Any, sinr_db: Any, total_dbm: Any, noise_dbm: Any, offset_db: Any,
+    cell: Any, rsrp_dbm: Any, own_w: Any, others_w: Any, noise_w: Any, offset_db: Any,
     old_cell: Any, old_dbm: Any, old_filtered: Any, old_held: Any, old_serving: Any, old_below: Any, old_sinr: Any,
     old_total: Any, out_cell: Any, out_dbm: Any, out_filtered: Any, out_held: Any, out_serving: Any, out_below: Any,
     out_sinr: Any, out_total: Any, out_left: Any, out_left_ms: Any, out_n: Any, out_entry: Any,
 ) -> None:  # fmt: skip
     """One second of every user that reports a serving cell. The filter's closed form over a quiet second:
     ``F_n = b^n F_0 + (1 - b^n - w) m_0 + w m_1`` with b = 1 - a and w = a sum of b^(n - i) i / n."""
-    slots = cell.shape[1]
-    begin_dbm, offsets = np.empty(slots, np.float32), np.empty(slots, np.float32)
+    slot = np.zeros((6, SLOTS), np.float32)
+    begin_dbm, offsets = slot[BEGIN], slot[OFFSET]
     keep, weight = F(1.0), F(0.0)
     for i in range(SUBSTEPS):
         keep *= F(1.0) - smooth
@@ -136,7 +150,9 @@ def hand_over(
         out_n[u], out_serving[u] = 0, cell[u, 0]
         same = old_serving[u] == cell[u, 0] and cell[u, 0] >= 0
         below = old_below[u] if same else IDLE
-        out_below[u], out_sinr[u], out_total[u] = below, sinr_db[u], total_dbm[u]
+        total_1 = _db(own_w[u] + others_w[u])
+        sinr_1 = _db(own_w[u] / (others_w[u] + noise_w[max(cell[u, 0], 0)]))
+        out_below[u], out_sinr[u], out_total[u] = below, sinr_1, total_1
         n = _remember(
             u, cell, rsrp_dbm, old_cell, old_dbm, old_filtered, old_held, same,
             out_cell, out_dbm, out_filtered, out_held, begin_dbm,
@@ -146,18 +162,19 @@ def hand_over(
         filtered, held, end_dbm = out_filtered[u], out_held[u], out_dbm[u]
         for j in range(n):
             offsets[j] = offset_db[cell[u, j]]
-        sinr_0, sinr_1 = old_sinr[u] if same else sinr_db[u], sinr_db[u]
+        sinr_0 = old_sinr[u] if same else sinr_1
         heard = below == IDLE and sinr_0 >= qout_db and sinr_1 >= qout_db
         if heard and _is_quiet(n, filtered, begin_dbm, end_dbm, held, offsets, enter_db):
             for j in range(n):
                 filtered[j] = keep * filtered[j] + (F(1.0) - keep - weight) * begin_dbm[j] + weight * end_dbm[j]
             continue
         own = 0
-        total_0 = old_total[u] if old_serving[u] >= 0 else total_dbm[u]
+        for j in range(n):
+            slot[RISE, j], slot[FILTERED, j], slot[TIMER, j] = end_dbm[j] - begin_dbm[j], filtered[j], F(held[j])
+        total_0 = old_total[u] if old_serving[u] >= 0 else total_1
         for i in range(1, SUBSTEPS + 1):
             share = F(i) / F(SUBSTEPS)
-            for j in range(n):
-                filtered[j] += smooth * (begin_dbm[j] + share * (end_dbm[j] - begin_dbm[j]) - filtered[j])
+            top = _advance(slot, n, own, share, smooth, enter_db, leave_db, F(ttt_ms), F(substep_ms))
             quality = sinr_0 + share * (sinr_1 - sinr_0)
             if below != IDLE:
                 below = IDLE if quality > qin_db else I(below + substep_ms)
@@ -167,13 +184,15 @@ def hand_over(
             if below != IDLE and below >= t310_ms:
                 target, kind = _strongest(n, begin_dbm, end_dbm, share), RADIO_LINK_FAILURE
             else:
-                due = _ready(n, own, filtered, held, offsets, enter_db, leave_db, ttt_ms, substep_ms)
-                if due < 0:
+                if top == NOT_DUE:
                     continue
+                due = 0
+                while slot[SCORE, due] != top:
+                    due += 1
                 target = due
                 there = begin_dbm[due] + share * (end_dbm[due] - begin_dbm[due])
-                total = total_0 + share * (total_dbm[u] - total_0)
-                if _sinr_db(there, total, noise_dbm[cell[u, due]]) < qout_db:
+                total = total_0 + share * (total_1 - total_0)
+                if _sinr_db(there - F(30.0), total, noise_w[cell[u, due]]) < qout_db:
                     target, kind = _strongest(n, begin_dbm, end_dbm, share), HANDOVER_FAILURE
             back = out_left[u] == cell[u, target] and target != own and at_ms - out_left_ms[u] < ping_pong_ms
             entry = out_entry[u, out_n[u]]
@@ -186,7 +205,10 @@ def hand_over(
                 out_left[u], out_left_ms[u] = cell[u, own], at_ms
             own, below = target, IDLE
             for j in range(n):
-                held[j] = IDLE
-            noise = noise_dbm[cell[u, own]]
-            sinr_0, sinr_1 = _sinr_db(begin_dbm[own], total_0, noise), _sinr_db(end_dbm[own], total_dbm[u], noise)
+                slot[TIMER, j] = F(IDLE)
+            noise = noise_w[cell[u, own]]
+            sinr_0 = _sinr_db(begin_dbm[own] - F(30.0), total_0, noise)
+            sinr_1 = _sinr_db(end_dbm[own] - F(30.0), total_1, noise)
+        for j in range(n):
+            filtered[j], held[j] = slot[FILTERED, j], I(slot[TIMER, j])
         out_serving[u], out_below[u], out_sinr[u] = cell[u, own], below, sinr_1

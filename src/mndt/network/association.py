@@ -67,7 +67,7 @@ def associate(
         serving: cell in which an active user held a place in the last second, -1 for none.
             Pass -1 for users that were idle: camping is not a place. None: nobody held one.
         wanted: by "a3", the cell that each connected user's handover asks for
-            (`handover.hand_over`), -1 for users that have no connection.
+            (`handover.hand_over`), -1 for users that have none.
 
     >>> links = Links.of_gain(
     ...     [[4e-9, 1e-9], [5e-9, 0], [3e-9, 2e-9]],
@@ -97,15 +97,20 @@ def associate(
     plan = np.where(active, -1 if serving is None else serving, first).astype(np.int32)
     plan[first < 0] = -1
     asks = active & (first >= 0)
-    if min_snr is None and min_power_w == 0.0 and (np.bincount(first[asks], minlength=len(places)) <= places).all():
+    places = places.astype(np.int32, copy=False)
+    by_place = min_snr is None and min_power_w == 0.0
+    if by_place and (np.bincount(first[asks], minlength=len(places)) <= places).all():
         return np.where(asks, first, plan).astype(np.int32)  # there is a place for every first choice
+    taken = np.zeros(len(places), np.int32)
+    if by_place and (np.bincount(plan[asks & (plan >= 0)], minlength=len(places)) <= places).all():
+        stays = asks & (plan == first)  # who holds its first choice keeps it, whatever the others do
+        taken, asks = np.bincount(first[stays], minlength=len(places)).astype(np.int32), asks & ~stays
     from mndt.network import _admission  # numba is heavy: imported when needed
 
     rows = np.flatnonzero(asks)
     _admission.admit(
-        links.level, weight, *where, rows[np.argsort(score[rows], kind="stable")], first,
-        places.astype(np.int32, copy=False), links.budget_w * np.float64(1.0 + 1e-6),
-        np.ascontiguousarray(links.noise_w, np.float32),
+        links.level, weight, *where, rows[np.argsort(score[rows], kind="stable")], first, taken,
+        places, links.budget_w * np.float64(1.0 + 1e-6), np.ascontiguousarray(links.noise_w, np.float32),
         np.zeros(len(links), np.float32) if min_snr is None else np.ascontiguousarray(min_snr, np.float32),
         float(min_power_w), int(n_candidates), name == "a3", plan,
     )  # fmt: skip

@@ -19,8 +19,8 @@ from jaxtyping import Float32, Int32
 
 from mndt.network.handover_parameters import SUBSTEP_MS, HandoverParameters
 from mndt.parallel import by_rows
+from mndt.radio.channel import Received
 from mndt.state import Mobility, MobilityLog
-from mndt.units import linear_to_db, w_to_dbm
 
 Array = np.ndarray
 
@@ -44,7 +44,7 @@ class Measurements:
     serving: Int32[Array, "users"]  # -1 = did not measure
     below_ms: Int32[Array, "users"]  # since when the link is out of synchronisation
     sinr_db: Float32[Array, "users"]
-    total_dbm: Float32[Array, "users"]  # received from all cells in one block
+    total_dbw: Float32[Array, "users"]  # received from all cells in one block
     left: Int32[Array, "users"]  # cell the user left last
     left_ms: Int32[Array, "users"]  # when, since midnight
 
@@ -66,7 +66,7 @@ def start(n_users: int) -> Measurements:
         serving=none,
         below_ms=none,
         sinr_db=nothing,
-        total_dbm=nothing,
+        total_dbw=nothing,
         left=none,
         left_ms=np.zeros(n_users, np.int32),
     )
@@ -88,8 +88,7 @@ def hand_over(
     time_s: int,
     cell: Int32[Array, "users slots"],
     rsrp_dbm: Float32[Array, "users slots"],
-    own_w: Float32[Array, "users"],
-    others_w: Float32[Array, "users"],
+    received: Received,
     noise_w: Float32[Array, "cells"],
     offset_db: Float32[Array, "cells"],
 ) -> tuple[Measurements, Int32[Array, "users"], MobilityLog]:
@@ -103,7 +102,7 @@ def hand_over(
         memory: of the second before. Where it names another serving cell, timers begin anew.
         cell, rsrp_dbm: measured at the end of the second (`Links.measured`): the serving cell first;
             -1 in the first column for users without a connection.
-        own_w, others_w: received in one block at the end of the second (`Links.received_w`).
+        received: from the serving cell and all others at the end of the second (`Links.received_w`).
         noise_w: in one block.
         offset_db: the cells' individual offsets.
 
@@ -115,7 +114,6 @@ def hand_over(
 
     p, n_users = parameters, len(cell)
     enter_db, leave_db = p.offset_db + p.hysteresis_db, p.offset_db - p.hysteresis_db
-    sinr_db = linear_to_db(np.maximum(own_w / (others_w + noise_w[np.maximum(cell[:, 0], 0)]), 1e-20))
     new = replace(memory, **_room(n_users), left=memory.left.copy(), left_ms=memory.left_ms.copy())
     n = np.empty(n_users, np.int32)
     entry = np.empty((n_users, _SUBSTEPS, 4), np.int32)
@@ -123,11 +121,10 @@ def hand_over(
         _handover.hand_over, n_users, time_s * 1000, SUBSTEP_MS, np.float32(smoothing(p.filter_k)),
         p.time_to_trigger_ms, np.float32(enter_db), np.float32(leave_db), np.float32(p.qout_db), np.float32(p.qin_db),
         p.t310_ms, round(1000 * p.ping_pong_s),
-        cell, rsrp_dbm, sinr_db.astype(np.float32), w_to_dbm(np.maximum(own_w + others_w, 1e-30)).astype(np.float32),
-        w_to_dbm(noise_w).astype(np.float32), offset_db.astype(np.float32),
+        cell, rsrp_dbm, received.own_w, received.others_w, noise_w, offset_db,
         memory.cell, memory.rsrp_dbm, memory.filtered_dbm, memory.held_ms, memory.serving, memory.below_ms,
-        memory.sinr_db, memory.total_dbm, new.cell, new.rsrp_dbm, new.filtered_dbm, new.held_ms, new.serving,
-        new.below_ms, new.sinr_db, new.total_dbm, new.left, new.left_ms, n, entry,
+        memory.sinr_db, memory.total_dbw, new.cell, new.rsrp_dbm, new.filtered_dbm, new.held_ms, new.serving,
+        new.below_ms, new.sinr_db, new.total_dbw, new.left, new.left_ms, n, entry,
     )  # fmt: skip
     return new, new.serving, _log(n, entry)
 
@@ -155,14 +152,17 @@ def _room(n_users: int) -> dict[str, Array]:
         "serving": np.empty(n_users, np.int32),
         "below_ms": np.empty(n_users, np.int32),
         "sinr_db": np.empty(n_users, np.float32),
-        "total_dbm": np.empty(n_users, np.float32),
+        "total_dbw": np.empty(n_users, np.float32),
     }
 
 
 def _log(n: Int32[Array, "users"], entry: Int32[Array, "users substeps 4"]) -> MobilityLog:
     """All entries in order of time, then of user."""
-    who = np.repeat(np.flatnonzero(n), n[n > 0]).astype(np.int32)
-    rows = np.concatenate([entry[u, : n[u]] for u in np.flatnonzero(n)]) if len(who) else np.empty((0, 4), np.int32)
+    users = np.flatnonzero(n)
+    ends = np.cumsum(n[users])
+    who = np.repeat(users, n[users]).astype(np.int32)
+    nth = np.arange(len(who)) - np.repeat(ends - n[users], n[users])
+    rows = entry[who, nth]
     order = np.lexsort((who, rows[:, 0]))
     rows, who = rows[order], who[order]
     return MobilityLog(

@@ -21,8 +21,8 @@ class HandoverParameters:
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     offset_db: Annotated[float, Ge(-15.0), Le(15.0)] = 3.0  # dB, a3-Offset: how much better a neighbour must be
-    hysteresis_db: Annotated[float, Ge(0.0), Le(15.0)] = 1.0  # dB, more to enter the event's condition, less to leave it
-    time_to_trigger_ms: TimeToTrigger = 160  # ms the condition must hold; counted in steps of 40 ms, rounded up
+    hysteresis_db: Annotated[float, Ge(0.0), Le(15.0)] = 1.0  # dB, more to enter the condition, less to leave it
+    time_to_trigger_ms: TimeToTrigger = 160  # ms the condition must hold, rounded up to steps of 40 ms
     filter_k: FilterCoefficient = 4  # coefficient k of the layer 3 filter, 0 = none
     window_db: Annotated[float, Ge(0.0), Le(40.0)] = 3.0
     """dB below the serving cell down to which neighbours are measured"""

@@ -25,12 +25,12 @@ def fundamentals(world: World) -> Policy:
 
 
 def proportional_fair(world: World) -> Policy:
-    """Strongest cell, proportional-fair blocks (several per user), equal power per block.
+    """Strongest cell, then handover by A3; proportional-fair blocks (several per user), equal power per block.
 
     Kelly et al., J. Oper. Res. Soc. 49 (1998), doi:10.1057/palgrave.jors.2600523; the usual
     scheduler of commercial base stations.
     """
-    action = Action(association="strongest", blocks="proportional-fair", power="equal")
+    action = Action(association="a3", blocks="proportional-fair", power="equal")
     return lambda state: action
 
 

@@ -109,44 +109,62 @@ def own_fading(
 
 
 @nb.njit(inline="always", **FAST)
-def _faded(q: Any, power_w: Any, blocked: Any, seen: Any) -> Any:
-    """Received power of one link: its draw with or without line of sight, as its level says."""
-    fade = blocked + F(I(q & I(1))) * (seen - blocked)
-    return exp2f(F(I(q >> I(1))) * LOG2_PER_STEP) * power_w * fade
-
-
-@nb.njit(inline="always", **FAST)
-def _interference(level: Any, power_w: Any, blocked: Any, seen: Any, own: Any) -> Any:
+def _interference(gain: Any, power_w: Any, sight: Any, blocked: Any, seen: Any, own: Any) -> Any:
     """Sum over all cells but the own one, which is left out link by link: subtracting it from a
     float32 total would lose the interference of users with a strong signal."""
     total = F(0.0)
-    for b in range(level.shape[0]):
-        received = _faded(I(level[b]), power_w[b], blocked[b], seen[b])
-        total += received if b != own else F(0.0)
+    for b in range(gain.shape[0]):
+        received = gain[b] * power_w[b] * (blocked[b] + sight[b] * (seen[b] - blocked[b]))
+        total += received if I(b) != own else F(0.0)
     return total
 
 
 @nb.njit(**FAST)
-def block_sinr(
-    low: int, high: int, level: Any, user_of_block: Any, power_w: Any, power_of_block_w: Any, noise_w: Any,
-    key: Any, bank: Any, mask: Any, blocks_per_group: int, out_sinr: Any,
-) -> None:  # fmt: skip
-    """SINR of every used block of the cells `low` to `high`, with fading on signal and interferers.
-
-    `power_of_block_w` is `power_w` transposed, so that the interferers of a block are contiguous.
-    """
+def sort_blocks(user_of_block: Any, power_w: Any, out_start: Any, out_place: Any) -> None:
+    """Used blocks by user: those of user u are ``out_place[out_start[u]:out_start[u + 1]]``, each
+    cell * blocks + block. A block without power is not used. `out_start` comes in as zeros."""
     n_cells, n_blocks = user_of_block.shape
-    for c in range(low, high):
+    for c in range(n_cells):
         for k in range(n_blocks):
             u = user_of_block[c, k]
-            if u < 0 or power_w[c, k] <= F(0.0):
-                out_sinr[c, k] = F(0.0)
-                continue
+            if u >= 0 and power_w[c, k] > F(0.0):
+                out_start[u + 2] += I(1)
+    for u in range(2, out_start.shape[0]):
+        out_start[u] += out_start[u - 1]
+    for c in range(n_cells):
+        for k in range(n_blocks):
+            u = user_of_block[c, k]
+            if u >= 0 and power_w[c, k] > F(0.0):
+                out_place[out_start[u + 1]] = c * n_blocks + k
+                out_start[u + 1] += I(1)
+
+
+@nb.njit(**FAST)
+def block_sinr(
+    low: int, high: int, level: Any, start: Any, place: Any, power_of_block_w: Any, noise_w: Any,
+    key: Any, bank: Any, mask: Any, blocks_per_group: int, out_sinr: Any,
+) -> None:  # fmt: skip
+    """SINR of the blocks that the users `low` to `high` hold, with fading on signal and interferers.
+
+    A user's gains are made linear once for all its blocks. `power_of_block_w` is [blocks, cells]: the
+    interferers of a block are contiguous. `out_sinr` is flat, in the order of `place`, and holds zeros.
+    """
+    n_cells, n_blocks = level.shape[1], power_of_block_w.shape[0]
+    gain, sight = np.empty(n_cells, np.float32), np.empty(n_cells, np.float32)
+    for u in range(low, high):
+        if start[u] == start[u + 1]:
+            continue
+        row = level[u]
+        for b in range(n_cells):
+            q = I(row[b])
+            gain[b], sight[b] = exp2f(F(I(q >> I(1))) * LOG2_PER_STEP), F(I(q & I(1)))
+        for i in range(start[u], start[u + 1]):
+            c, k = place[i] // n_blocks, place[i] % n_blocks
             at = _window(key, u, k // blocks_per_group, mask)
             blocked, seen = bank[0, at : at + n_cells], bank[1, at : at + n_cells]
-            interference = _interference(level[u], power_of_block_w[k], blocked, seen, I(c))
-            signal = _faded(I(level[u, c]), power_w[c, k], blocked[c], seen[c])
-            out_sinr[c, k] = signal / (interference + noise_w[c])
+            interference = _interference(gain, power_of_block_w[k], sight, blocked, seen, I(c))
+            signal = gain[c] * power_of_block_w[k, c] * (blocked[c] + sight[c] * (seen[c] - blocked[c]))
+            out_sinr[place[i]] = signal / (interference + noise_w[c])
 
 
 @nb.njit(inline="always", **FAST)
@@ -160,16 +178,20 @@ def _others(level: Any, power_w: Any, own: Any) -> Any:
 
 
 @nb.njit(**FAST)
-def received(low: int, high: int, level: Any, power_w: Any, serving: Any, out_own_w: Any, out_others_w: Any) -> None:
-    """Power per block from the serving cell and from all others when every cell transmits evenly.
+def received(
+    low: int, high: int, level: Any, pilot_w: Any, load_w: Any, serving: Any, out_own_w: Any, out_others_w: Any
+) -> None:
+    """Power per block from the serving cell, and from all others together.
 
-    `power_w` per block and cell; without fading. The own power is 0 for users without a cell.
+    `pilot_w` and `load_w` per block and cell; without fading. Both are 0 for users without a cell.
     """
     for u in range(low, high):
         c = serving[u]
-        own = exp2f(F(I(I(level[u, max(c, 0)]) >> I(1))) * LOG2_PER_STEP) * power_w[max(c, 0)]
-        out_own_w[u] = own if c >= 0 else F(0.0)
-        out_others_w[u] = _others(level[u], power_w, I(c))
+        if c < 0:
+            out_own_w[u], out_others_w[u] = F(0.0), F(0.0)
+            continue
+        out_own_w[u] = exp2f(F(I(I(level[u, c]) >> I(1))) * LOG2_PER_STEP) * pilot_w[c]
+        out_others_w[u] = _others(level[u], load_w, I(c))
 
 
 CHUNK: Final = 32

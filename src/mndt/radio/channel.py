@@ -21,7 +21,7 @@ from mndt.parallel import by_rows
 from mndt.radio.fading import BANK_SIZE, FadingLaw
 from mndt.radio.maps import GainMaps, RadioParameters, SiteMaps, aim, build_maps
 from mndt.state import CellSettings, Status, Users
-from mndt.units import linear_to_db, noise_w, w_to_dbm
+from mndt.units import linear_to_db, noise_w
 
 Array = np.ndarray
 
@@ -47,6 +47,15 @@ def rank_weights(power_per_block_w: Float32[Array, "cells"]) -> Int32[Array, "ce
     steps = np.rint(64.0 * linear_to_db(np.where(on, power_per_block_w, 1.0))).astype(np.int64)
     rows = RANK_CELLS - np.arange(len(on))
     return np.where(on, (steps << 15) + rows, _OFF_WEIGHT).astype(np.int32)
+
+
+@dataclass(frozen=True)
+class Received:
+    """Power in one block at every user; 0 for users without a serving cell."""
+
+    serving: Int32[Array, "users"]
+    own_w: Float32[Array, "users"]  # from the serving cell, spreading its budget evenly (RSRP)
+    others_w: Float32[Array, "users"]  # from all other cells together
 
 
 @dataclass(frozen=True)
@@ -154,26 +163,39 @@ class Links:
         by_rows(_kernels.report, len(self), self.level, weight, serving, round(64 * window_db), cell, rank)
         return cell, (rank >> 15).astype(np.float32) / np.float32(64.0) + np.float32(30.0)
 
-    def rsrp_dbm(self, serving: Int32[Array, "users"]) -> Float32[Array, "users"]:
-        """Power per block received from the serving cell, in dBm, without fading; -inf unserved."""
-        power_dbm = w_to_dbm(self.even_power_w()).astype(np.float32)
-        cell = np.maximum(serving, 0)
-        gain_db = (self.level[np.arange(len(cell)), cell] >> 1) / np.float32(64.0)
-        return np.where(serving >= 0, gain_db + power_dbm[cell], np.float32(-np.inf))
+    def received_w(
+        self,
+        serving: Int32[Array, "users"],
+        load_w: Float32[Array, "cells"] | None = None,
+        known: Received | None = None,
+    ) -> Received:
+        """What each user receives from its serving cell and from all others, without fading.
 
-    def received_w(self, serving: Int32[Array, "users"]) -> tuple[Float32[Array, "users"], Float32[Array, "users"]]:
-        """Power per block from the serving cell (RSRP; 0 unserved) and from all others, if every cell
-        transmitted evenly, without fading."""
+        Args:
+            serving: cell of each user, -1 = none.
+            load_w: mean power per block that each cell transmits; None: all cells transmit evenly.
+            known: what was found for another choice of serving cells, under the same load: only
+                users that changed are looked at again.
+        """
         from mndt.radio import _kernels
 
-        own, others = np.empty(len(self), np.float32), np.empty(len(self), np.float32)
-        by_rows(_kernels.received, len(self), self.level, self.even_power_w(), serving, own, others)
-        return own, others
+        pilot_w = self.even_power_w()
+        load_w = pilot_w if load_w is None else load_w
+        if known is None:
+            own, others = np.empty(len(self), np.float32), np.empty(len(self), np.float32)
+            by_rows(_kernels.received, len(self), self.level, pilot_w, load_w, serving, own, others)
+            return Received(serving, own, others)
+        rows = np.flatnonzero(serving != known.serving)
+        own, others = np.empty(len(rows), np.float32), np.empty(len(rows), np.float32)
+        by_rows(_kernels.received, len(rows), self.level[rows], pilot_w, load_w, serving[rows], own, others)
+        found = Received(serving, known.own_w.copy(), known.others_w.copy())
+        found.own_w[rows], found.others_w[rows] = own, others
+        return found
 
-    def wideband_sinr(self, serving: Int32[Array, "users"]) -> Float32[Array, "users"]:
-        """SINR from the serving cell if every cell transmitted evenly, without fading; 0 unserved."""
-        own_w, others_w = self.received_w(serving)
-        return np.asarray(own_w / (others_w + self.noise_w[np.maximum(serving, 0)]), dtype=np.float32)
+    def wideband_sinr(self, received: Received) -> Float32[Array, "users"]:
+        """SINR on the serving cell's blocks, were its power spread evenly, without fading; 0 unserved."""
+        noise_w = self.noise_w[np.maximum(received.serving, 0)]
+        return np.asarray(received.own_w / (received.others_w + noise_w), dtype=np.float32)
 
     def own_fading(self, serving: Int32[Array, "users"]) -> Float32[Array, "users groups"]:
         """Fading power on each group of blocks of a user's own link: exactly what `block_sinr` will apply."""
@@ -192,12 +214,14 @@ class Links:
         """SINR of every block; interference is counted block by block. 0 where a block is free."""
         from mndt.radio import _kernels
 
-        out = np.empty(user_of_block.shape, np.float32)
+        start, place = np.zeros(len(self) + 2, np.int32), np.empty(user_of_block.size, np.int32)
+        _kernels.sort_blocks(user_of_block, power_w, start, place)
+        out = np.zeros(user_of_block.size, np.float32)
         by_rows(
-            _kernels.block_sinr, len(self.blocks), self.level, user_of_block, power_w, np.ascontiguousarray(power_w.T),
-            self.noise_w, self.key, self.bank, self._mask, self.blocks_per_group, out, least=32,
+            _kernels.block_sinr, len(self), self.level, start, place, np.ascontiguousarray(power_w.T), self.noise_w,
+            self.key, self.bank, self._mask, self.blocks_per_group, out,
         )  # fmt: skip
-        return out
+        return out.reshape(user_of_block.shape)
 
     def block_sinr_again(
         self,
