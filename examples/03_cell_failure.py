@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 import mndt
-from mndt.engine import as_built
+from mndt.world import as_built
 from mndt.state import Action, Status
 
 world = mndt.build_world(mndt.helsinki())

@@ -11,7 +11,7 @@ import pytest
 
 import mndt
 from mndt.city.synthetic import synthetic_city
-from mndt.engine import World, as_built
+from mndt.world import World, as_built
 from mndt.optimise.policy import POLICIES
 from mndt.state import Action, Kpis, NetworkState, Status
 from mndt.streams import Streams

@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from mndt.city.model import City
     from mndt.city.osm import helsinki, read_osm
     from mndt.city.synthetic import synthetic_city
-    from mndt.engine import World, build_world, start, step
+    from mndt.engine import step
     from mndt.errors import InputError
     from mndt.optimise.policy import make_policy
+    from mndt.queries import rate_if
     from mndt.references import citation
     from mndt.report import write_report
     from mndt.runs import Run, compare, resume, run
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from mndt.scenario import load as load_scenario
     from mndt.state import Action, CellSettings, Kpis, NetworkState
     from mndt.streams import Streams
+    from mndt.world import World, build_world, start
 
 __version__ = "0.1.0"
 
@@ -45,18 +47,19 @@ _HOMES: Final = {
     "Run": "mndt.runs",
     "Scenario": "mndt.scenario",
     "Streams": "mndt.streams",
-    "World": "mndt.engine",
-    "build_world": "mndt.engine",
+    "World": "mndt.world",
+    "build_world": "mndt.world",
     "citation": "mndt.references",
     "compare": "mndt.runs",
     "helsinki": "mndt.city.osm",
     "load_scenario": "mndt.scenario:load",
     "make_policy": "mndt.optimise.policy",
+    "rate_if": "mndt.queries",
     "read_osm": "mndt.city.osm",
     "read_run": "mndt.runs:read",
     "resume": "mndt.runs",
     "run": "mndt.runs",
-    "start": "mndt.engine",
+    "start": "mndt.world",
     "step": "mndt.engine",
     "synthetic_city": "mndt.city.synthetic",
     "write_report": "mndt.report",
@@ -79,6 +82,7 @@ __all__ = [
     "helsinki",
     "load_scenario",
     "make_policy",
+    "rate_if",
     "read_osm",
     "read_run",
     "resume",

@@ -27,7 +27,7 @@ from mndt.streams import Streams
 
 if TYPE_CHECKING:
     from mndt.city.model import City
-    from mndt.engine import World
+    from mndt.world import World
     from mndt.scenario import Scenario
     from mndt.state import NetworkState
 

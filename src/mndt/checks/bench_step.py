@@ -24,7 +24,7 @@ from mndt.checks.output import Result
 from mndt.parallel import core_count, set_threads
 
 if TYPE_CHECKING:
-    from mndt.engine import World
+    from mndt.world import World
     from mndt.state import NetworkState
     from mndt.streams import Streams
 

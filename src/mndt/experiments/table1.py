@@ -16,7 +16,7 @@ from mndt.units import THERMAL_NOISE_DBM_PER_HZ, w_to_dbm
 
 if TYPE_CHECKING:
     from mndt.city.model import City
-    from mndt.engine import World
+    from mndt.world import World
     from mndt.state import Kpis
 
 TABLE1: Final[dict[str, float]] = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Le
 
@@ -16,3 +16,8 @@ class NetworkParameters:
 
     patience_s: Annotated[float, Ge(1), Le(3600)] = 10.0  # s of a service's mean rate; more backlog is given up
     rate_memory_s: Annotated[float, Ge(1), Le(3600)] = 10.0  # s, window of the past rate for proportional fairness
+    rate_law: Literal["shannon", "64qam", "256qam", "truncated"] = "shannon"
+    """What a SINR is worth: Shannon's law (the paper's), the tables of TS 38.214 up to 64QAM or 256QAM,
+    or truncated Shannon of TR 36.942."""
+    snr_gap_db: Annotated[float, Ge(0), Le(20)] = 0.0
+    """By how many dB a code misses Shannon's limit; 0 is an ideal code. Not for the law truncated."""

@@ -15,8 +15,13 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int32, Int64
 
 from mndt.errors import unknown_name
+from mndt.parallel import by_rows
+from mndt.radio.mcs import Coefficients, coefficients
 
 Array = np.ndarray
+
+CELLS: Final = 32
+"""Cells that a thread gets at least."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +34,9 @@ class Queues:
     need_bits: Float32[Array, "users"]  # waiting
     mean_rate_bps: Float32[Array, "users"]  # average of the past
     sinr: Float32[Array, "users"]  # expected on a block of the serving cell, linear, without fading
-    fade: Float32[Array, "users columns"] | None  # fading power of the own link; None = 1
+    fade: Float32[Array, "users groups"]  # fading power of the own link; without groups = 1
+    blocks_per_group: int  # neighbouring blocks that fade alike
+    law: Coefficients  # what a SINR is worth
     blocks: Int32[Array, "cells"]
     block_hz: Float32[Array, "cells"]
     width: int  # columns of the result
@@ -50,8 +57,8 @@ def random(queues: Queues) -> Int32[Array, "cells blocks"]:
     """One random block for each user, the rest stay free (the paper's fundamentals)."""
     from mndt.network import _scheduling
 
-    out = queues.all_free()
-    _scheduling.random_blocks(queues.key, queues.user, queues.start, queues.blocks, out)
+    q, out = queues, queues.all_free()
+    by_rows(_scheduling.random_blocks, len(q.blocks), q.key, q.user, q.start, q.blocks, out, least=CELLS)
     return out
 
 
@@ -60,16 +67,17 @@ def round_robin(queues: Queues) -> Int32[Array, "cells blocks"]:
     from mndt.network import _scheduling
 
     q, out = queues, queues.all_free()
-    _scheduling.rotating_blocks(
-        q.key, int(q.turn), q.user, q.start, q.need_bits, q.sinr, q.fade, q.blocks, q.block_hz, out
-    )
+    by_rows(
+        _scheduling.rotating_blocks, len(q.blocks), q.key, int(q.turn), q.user, q.start, q.need_bits, q.sinr, q.fade,
+        q.blocks_per_group, q.law, q.blocks, q.block_hz, out, least=CELLS,
+    )  # fmt: skip
     return out
 
 
 def proportional_fair(queues: Queues) -> Int32[Array, "cells blocks"]:
     """Each block to the user with the largest ``rate / ((T - 1) mean_rate + granted)``.
 
-    Rate is the expected Shannon rate on that block, `granted` what the user's earlier blocks of
+    Rate is the expected rate on that block, `granted` what the user's earlier blocks of
     this second carry, T = `window_s`. With an average updated as ``mean += (rate - mean) / T`` this
     is the block that raises the sum of log(mean rate) most (Kim and Han, IEEE Commun. Lett. 9(3),
     2005, 10.1109/LCOMM.2005.03014).
@@ -86,9 +94,27 @@ def _best(q: Queues, fair: bool) -> Int32[Array, "cells blocks"]:
     from mndt.network import _scheduling
 
     out = q.all_free()
-    _scheduling.best_blocks(
-        q.key, fair, float(q.window_s), q.user, q.start, q.need_bits, q.mean_rate_bps, q.sinr, q.fade,
-        q.blocks, q.block_hz, out,
+    by_rows(
+        _scheduling.best_blocks, len(q.blocks), q.key, fair, float(q.window_s), q.user, q.start, q.need_bits,
+        q.mean_rate_bps, q.sinr, q.fade, q.blocks_per_group, q.law, q.blocks, q.block_hz, out, least=CELLS,
+    )  # fmt: skip
+    return out
+
+
+def rate_need(queues: Queues) -> Int32[Array, "cells blocks"]:
+    """To each user the fewest blocks that carry its need, by inverting the rate law; the rest stay free.
+
+    The paper's adjustment of bandwidth to the recognised service (section III-B). Users that need the
+    fewest blocks at their expected SINR come first: without fading no order satisfies more of them.
+    Whoever comes when too few blocks are left gets those. Of the blocks still free a user gets those
+    with its best fading.
+    """
+    from mndt.network import _scheduling
+
+    q, out = queues, queues.all_free()
+    by_rows(
+        _scheduling.needed_blocks, len(q.blocks), q.key, q.user, q.start, q.need_bits, q.sinr, q.fade,
+        q.blocks_per_group, q.law, q.blocks, q.block_hz, out, least=CELLS,
     )  # fmt: skip
     return out
 
@@ -98,9 +124,10 @@ BLOCKS: Final[dict[str, Scheduler]] = {
     "round-robin": round_robin,
     "proportional-fair": proportional_fair,
     "max-rate": max_rate,
+    "rate-need": rate_need,
 }
 
-USERS_PER_BLOCK: Final[dict[str, int]] = {"random": 1, "round-robin": 4, "proportional-fair": 4, "max-rate": 4}
+USERS_PER_BLOCK: Final[dict[str, int]] = {name: 1 if name == "random" else 4 for name in BLOCKS}
 """Users a cell admits per block (`association.associate`): one where each needs a block every
 second, four where users share blocks over time."""
 
@@ -119,7 +146,10 @@ def assign_blocks(
     blocks: Int32[Array, "cells"],
     block_hz: Float32[Array, "cells"],
     width: int,
-    fade: Float32[Array, "users columns"] | None = None,
+    fade: Float32[Array, "users groups"] | None = None,
+    blocks_per_group: int = 1,
+    law: str = "shannon",
+    snr_gap_db: float = 0.0,
     key: np.uint32 | int = 0,
     turn: int = 0,
     window_s: float = 2.0,
@@ -127,8 +157,8 @@ def assign_blocks(
     """User of every block, -1 = free, as `mndt.state.Allocation.user_of_block`.
 
     Only active users hold blocks, of their serving cell only. The expected rate of user u on block
-    k, in bit/s, is ``block_hz * log2(1 + sinr[u] * fade[u, k])``; a user is covered once the
-    expected rates of its blocks carry `need_bits` in one second.
+    k is the rate law's at the SINR ``sinr[u] * fade[u, k // blocks_per_group]``; a user is covered
+    once the expected rates of its blocks carry `need_bits` in one second.
 
     Args:
         name: a key of `BLOCKS`.
@@ -138,8 +168,11 @@ def assign_blocks(
         sinr: expected SINR on a block of the serving cell, linear.
         blocks: blocks each cell may use, 0 for cells asleep or off; at most `width`.
         width: columns of the result: the most blocks any cell was built with.
-        fade: fading power of the user's own link on each block a cell may use; None = 1. Giving the
-            fading that the blocks will really meet assumes a scheduler with perfect knowledge of it.
+        fade: fading power of the user's own link on each group of the blocks a cell may use; None = 1.
+            Giving the fading that the blocks will really meet assumes a scheduler with perfect knowledge of it.
+        blocks_per_group: neighbouring blocks that fade alike.
+        law: one of `mndt.radio.mcs.LAWS`.
+        snr_gap_db: the law's SNR gap.
         key: 32-bit key of this second (`Streams.key`): random blocks, starting blocks.
         turn: the second, so that "round-robin" goes on where it ended.
         window_s: averaging window of `mean_rate_bps`.
@@ -153,33 +186,41 @@ def assign_blocks(
     """
     if name not in BLOCKS:
         raise unknown_name("blocks", name, BLOCKS)
-    if blocks.max(initial=0) > width:
-        raise ValueError(f"a cell has {blocks.max()} blocks, the allocation only {width} columns")
-    user, start = _by_cell(np.where(active, serving, -1), len(blocks))
+    most = int(blocks.max(initial=0))
+    if most > width:
+        raise ValueError(f"a cell has {most} blocks, the allocation only {width} columns")
+    if fade is not None and fade.shape[1] * blocks_per_group < most:
+        raise ValueError(f"{fade.shape[1]} groups of {blocks_per_group} blocks do not cover {most} blocks")
+    user, start = _by_cell(serving, active, len(blocks))
 
     def as_f32(values: Array) -> Array:  # one set of types, so that a kernel compiles once
         return np.ascontiguousarray(values, np.float32)
 
     queues = Queues(
-        user,
-        start,
-        as_f32(need_bits),
-        as_f32(mean_rate_bps),
-        as_f32(sinr),
-        None if fade is None else as_f32(fade),
-        blocks.astype(np.int32, copy=False),
-        as_f32(block_hz),
-        width,
-        np.uint32(key),
-        turn,
-        window_s,
+        user=user,
+        start=start,
+        need_bits=as_f32(need_bits),
+        mean_rate_bps=as_f32(mean_rate_bps),
+        sinr=as_f32(sinr),
+        fade=as_f32(np.empty((len(sinr), 0)) if fade is None else fade),
+        blocks_per_group=width + 1 if fade is None else blocks_per_group,
+        law=coefficients(law, snr_gap_db),
+        blocks=blocks.astype(np.int32, copy=False),
+        block_hz=as_f32(block_hz),
+        width=width,
+        key=np.uint32(key),
+        turn=turn,
+        window_s=window_s,
     )
     return BLOCKS[name](queues)
 
 
-def _by_cell(cell: Int32[Array, "users"], n_cells: int) -> tuple[Int32[Array, "queued"], Int64[Array, "cells_plus_1"]]:
-    """Users grouped by cell, in order of their rows; those with cell -1 left out."""
-    # NumPy sorts 16-bit keys by radix, ten times faster than 32-bit ones.
-    order = np.argsort(cell.astype(np.int16) if n_cells < 2**15 else cell, kind="stable").astype(np.int32)
-    ends = np.cumsum(np.bincount(cell + 1, minlength=n_cells + 1))
-    return order[ends[0] :], ends - ends[0]
+def _by_cell(
+    serving: Int32[Array, "users"], active: Bool[Array, "users"], n_cells: int
+) -> tuple[Int32[Array, "queued"], Int64[Array, "cells_plus_1"]]:
+    """Active users with a cell, grouped by cell, in order of their rows."""
+    from mndt.network import _scheduling
+
+    start, user = np.zeros(n_cells + 1, np.int64), np.empty(len(serving), np.int32)
+    _scheduling.by_cell(np.ascontiguousarray(serving, np.int32), np.ascontiguousarray(active), start, user)
+    return user[: start[-1]], start

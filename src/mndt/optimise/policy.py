@@ -13,7 +13,7 @@ from mndt.errors import unknown_name
 from mndt.state import Action, NetworkState
 
 if TYPE_CHECKING:  # names of policies are checked without loading the kernels
-    from mndt.engine import World
+    from mndt.world import World
 
 Policy = Callable[[NetworkState], Action]
 """Sees the state at the start of a second, returns the decision for it."""

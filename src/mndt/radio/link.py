@@ -65,3 +65,47 @@ def sinr_for_rate(rate_bps: Any, bandwidth_hz: Any) -> Any:
     3.0
     """
     return 2.0 ** (rate_bps / bandwidth_hz) - 1.0
+
+
+def bandwidth_for_rate_hz(rate_bps: Any, sinr: Any) -> Any:
+    """The bandwidth on which Shannon's rate is reached at a SINR: ``r / log2(1 + SINR)``.
+
+    0 for no rate at all; inf where the SINR is 0 (`mndt.network.scheduling` has other rate laws too).
+
+    >>> import numpy as np
+    >>> float(bandwidth_for_rate_hz(np.asarray(360e3), np.asarray(3.0)))
+    180000.0
+    """
+    xp = array_namespace(sinr)
+    efficiency = xp.log2(1.0 + sinr)
+    reached = xp.where(efficiency > 0.0, rate_bps / xp.where(efficiency > 0.0, efficiency, 1.0), xp.inf)
+    return xp.where(xp.asarray(rate_bps > 0.0), reached, 0.0)
+
+
+def blocks_for_rate(rate_bps: Any, sinr: Any, block_hz: Any) -> Any:
+    """The fewest blocks of equal SINR that carry a rate, as a float: inf where the SINR is 0.
+
+    >>> import numpy as np
+    >>> float(blocks_for_rate(np.asarray(361e3), np.asarray(3.0), 180e3))
+    2.0
+    """
+    xp = array_namespace(sinr)
+    return xp.ceil(bandwidth_for_rate_hz(rate_bps, sinr) / block_hz * (1.0 - 1e-12))  # no block for rounding alone
+
+
+def power_for_rate_w(rate_bps: Any, bandwidth_hz: Any, sinr_per_w: Any) -> Any:
+    """The power with which Shannon's rate is reached (paper III-B): ``(2^(r / B) - 1) / sinr_per_w``.
+
+    Args:
+        rate_bps: wanted.
+        bandwidth_hz: of all the blocks that share the rate equally.
+        sinr_per_w: SINR at 1 W: own gain over interference plus noise.
+
+    Returns:
+        Power on each block in W.
+
+    >>> import numpy as np
+    >>> float(power_for_rate_w(np.asarray(360e3), 180e3, 10.0))
+    0.3
+    """
+    return sinr_for_rate(rate_bps, bandwidth_hz) / sinr_per_w
