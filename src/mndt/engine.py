@@ -15,13 +15,12 @@ from mndt.network import energy, handover, kpi
 from mndt.network.association import associate
 from mndt.network.handover import Measurements
 from mndt.network.incidents import demand_at, node_status, settings_at
-from mndt.network.power import assign_power
+from mndt.network.power import READS_NEEDS, assign_power
 from mndt.network.scheduling import CHANNEL_BLIND, USERS_PER_BLOCK, assign_blocks
 from mndt.radio import mcs
-from mndt.radio.channel import Links, Received
+from mndt.radio.channel import Expected, Links, Received
 from mndt.state import Action, Allocation, Demand, Episode, Kpis, Mobility, MobilityLog, Mode, NetworkState, Users
 from mndt.streams import Streams
-from mndt.units import w_to_dbm
 from mndt.world import World, as_built, build_world, start
 
 __all__ = ["World", "as_built", "build_world", "serve", "start", "step"]
@@ -80,9 +79,10 @@ def serve(
     received = links.received_w(np.where(active, _held(state), -1).astype(np.int32), load_w)
     measurements, wanted, log = _hand_over(world, state, action, links, received)
     serving = _connect(world, state, action, users, links, active, wanted, log)
-    received = links.received_w(serving, load_w, received)
-    user_of_block = _give_blocks(world, state, action, links, received, waiting_bits, streams)
-    power_w = _give_power(world, action, links, user_of_block, serving, waiting_bits)
+    active_serving = np.where(active, serving, -1).astype(np.int32)
+    expected = Expected(links, links.received_w(active_serving, load_w, received))
+    user_of_block = _give_blocks(world, state, action, expected, waiting_bits, streams)
+    power_w = _give_power(world, action, expected, user_of_block, waiting_bits)
     block_sinr = links.block_sinr(user_of_block, power_w)
     block_rate_bps = mcs.apply(world.network.rate_law, block_sinr, links.block_hz, world.network.snr_gap_db)
     held = kpi.of_blocks(user_of_block, block_rate_bps, block_sinr, power_w, len(users))
@@ -98,7 +98,7 @@ def serve(
         blocks=links.blocks,
         user_rate_bps=held.user_rate_bps,
         user_sinr=held.user_sinr,
-        user_rsrp_dbm=w_to_dbm(received.own_w).astype(np.float32),
+        user_rsrp_dbm=links.rsrp_dbm(serving),
         min_rate_bps=kpi.minimum_rates_bps(service),
         backlog_bits=backlog_bits,
         offered_bits=demand.bits,
@@ -205,25 +205,25 @@ def _connect(
 
 
 def _give_blocks(
-    world: World, state: NetworkState, action: Action, links: Links, received: Received,
-    waiting_bits: Float32[Array, "users"], streams: Streams,
+    world: World, state: NetworkState, action: Action, expected: Expected, waiting_bits: Float32[Array, "users"],
+    streams: Streams,
 ) -> Int32[Array, "cells blocks"]:  # fmt: skip
     """User of every block: as decided, or by one of the network's schedulers."""
     choice = OWN_BLOCKS if action.blocks is None else action.blocks
     if not isinstance(choice, str):
         return choice
-    blind, active, serving = choice in CHANNEL_BLIND, waiting_bits > 0, received.serving
+    links = expected.links
     return assign_blocks(
         choice,
-        serving=serving,
-        active=active,
+        serving=expected.received.serving,
+        active=waiting_bits > 0,
         need_bits=waiting_bits,
         mean_rate_bps=state.mean_rate_bps,
-        sinr=links.wideband_sinr(received),
+        sinr=expected.sinr,
         blocks=links.blocks,
         block_hz=links.block_hz,
         width=state.allocation.user_of_block.shape[1],
-        fade=None if blind else links.own_fading(np.where(active, serving, -1).astype(np.int32)),
+        fade=None if choice in CHANNEL_BLIND else expected.fade,
         blocks_per_group=links.blocks_per_group,
         law=world.network.rate_law,
         snr_gap_db=world.network.snr_gap_db,
@@ -234,14 +234,27 @@ def _give_blocks(
 
 
 def _give_power(
-    world: World, action: Action, links: Links, user_of_block: Int32[Array, "cells blocks"],
-    serving: Int32[Array, "users"], waiting_bits: Float32[Array, "users"],
+    world: World, action: Action, expected: Expected, user_of_block: Int32[Array, "cells blocks"],
+    waiting_bits: Float32[Array, "users"],
 ) -> Float32[Array, "cells blocks"]:  # fmt: skip
     """Power on every block: as decided, or by one of the network's rules."""
     choice = OWN_POWER if action.power is None else action.power
     if not isinstance(choice, str):
         return choice
-    return assign_power(choice, user_of_block=user_of_block, budget_w=links.budget_w, blocks=links.blocks)
+    links, reads = expected.links, choice in READS_NEEDS
+    return assign_power(
+        choice,
+        user_of_block=user_of_block,
+        budget_w=links.budget_w,
+        blocks=links.blocks,
+        need_bits=waiting_bits if reads else None,
+        sinr_per_w=expected.sinr_per_w if reads else None,
+        fade=expected.fade if reads else None,
+        blocks_per_group=links.blocks_per_group,
+        block_hz=links.block_hz,
+        law=world.network.rate_law,
+        snr_gap_db=world.network.snr_gap_db,
+    )
 
 
 def _held(state: NetworkState) -> Int32[Array, "users"]:

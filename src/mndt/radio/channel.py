@@ -21,7 +21,7 @@ from mndt.parallel import by_rows
 from mndt.radio.fading import BANK_SIZE, FadingLaw
 from mndt.radio.maps import GainMaps, RadioParameters, SiteMaps, aim, build_maps
 from mndt.state import CellSettings, Status, Users
-from mndt.units import linear_to_db, noise_w
+from mndt.units import linear_to_db, noise_w, w_to_dbm
 
 Array = np.ndarray
 
@@ -163,6 +163,12 @@ class Links:
         by_rows(_kernels.report, len(self), self.level, weight, serving, round(64 * window_db), cell, rank)
         return cell, (rank >> 15).astype(np.float32) / np.float32(64.0) + np.float32(30.0)
 
+    def rsrp_dbm(self, serving: Int32[Array, "users"]) -> Float32[Array, "users"]:
+        """Power per block received from the serving cell, in dBm, without fading; -inf unserved."""
+        power_dbm, cell = w_to_dbm(self.even_power_w()).astype(np.float32), np.maximum(serving, 0)
+        gain_db = (self.level[np.arange(len(cell)), cell] >> 1) / np.float32(64.0)
+        return np.asarray(np.where(serving >= 0, gain_db + power_dbm[cell], np.float32(-np.inf)), dtype=np.float32)
+
     def received_w(
         self,
         serving: Int32[Array, "users"],
@@ -191,11 +197,6 @@ class Links:
         found = Received(serving, known.own_w.copy(), known.others_w.copy())
         found.own_w[rows], found.others_w[rows] = own, others
         return found
-
-    def wideband_sinr(self, received: Received) -> Float32[Array, "users"]:
-        """SINR on the serving cell's blocks, were its power spread evenly, without fading; 0 unserved."""
-        noise_w = self.noise_w[np.maximum(received.serving, 0)]
-        return np.asarray(received.own_w / (received.others_w + noise_w), dtype=np.float32)
 
     def own_fading(self, serving: Int32[Array, "users"]) -> Float32[Array, "users groups"]:
         """Fading power on each group of blocks of a user's own link: exactly what `block_sinr` will apply."""
@@ -242,6 +243,31 @@ class Links:
     @property
     def _mask(self) -> np.int32:
         return np.int32(BANK_SIZE - 1)
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a cell knows of its users before it gives out blocks and power; computed when asked for."""
+
+    links: Links
+    received: Received
+
+    @cached_property
+    def sinr(self) -> Float32[Array, "users"]:
+        """On the serving cell's blocks, were its power spread evenly, without fading; 0 unserved."""
+        noise_w = self.links.noise_w[np.maximum(self.received.serving, 0)]
+        return np.asarray(self.received.own_w / (self.received.others_w + noise_w), dtype=np.float32)
+
+    @cached_property
+    def sinr_per_w(self) -> Float32[Array, "users"]:
+        """The same on a block that carries 1 W."""
+        power_w = self.links.even_power_w()[np.maximum(self.received.serving, 0)]
+        return np.divide(self.sinr, power_w, out=np.zeros_like(self.sinr), where=power_w > 0)
+
+    @cached_property
+    def fade(self) -> Float32[Array, "users groups"]:
+        """Fading power of the own link on each group of blocks: an ideal channel report."""
+        return self.links.own_fading(self.received.serving)
 
 
 @dataclass(frozen=True)
