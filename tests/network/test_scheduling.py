@@ -191,6 +191,33 @@ def test_round_robin_gives_every_user_the_same_over_a_full_rotation():
     assert shares.tolist() == [n_blocks] * n_users
 
 
+def rotate(p, c, first_block):
+    """Round robin of one cell in plain words, and how near it came to a need being just met."""
+    n, row, edge = int(p["blocks"][c]), np.full(p["width"], -1), 1.0
+    queue = np.flatnonzero(p["active"] & (p["serving"] == c)).tolist()
+    queue = queue[(p["turn"] * n) % max(len(queue), 1) :] + queue[: (p["turn"] * n) % max(len(queue), 1)]
+    granted = dict.fromkeys(queue, 0.0)
+    for j in range(n if queue else 0):
+        if not queue:
+            break
+        u, k = queue.pop(0), (first_block + j) % n
+        row[k] = u
+        granted[u] += rate_bps(p, u, k)
+        edge = min(edge, abs(granted[u] / p["need_bits"][u] - 1))
+        if granted[u] < p["need_bits"][u]:
+            queue.append(u)
+    return row, edge
+
+
+@settings(max_examples=100, deadline=None)
+@given(queues)
+def test_round_robin_is_the_plain_rotation(p):
+    got = assign_blocks("round-robin", **p)
+    for c, row in enumerate(got):
+        plain = [rotate(p, c, first) for first in range(max(1, p["blocks"][c]))]
+        assert any(edge < 1e-4 or (row == expected).all() for expected, edge in plain)
+
+
 def test_round_robin_covers_small_buffers_and_passes_on_the_rest():
     need = np.float32([100e3, 1e9, 250e3])  # at SINR 1 a block carries 100 kbit
     row = assign_blocks("round-robin", **crowd(3, 8, need_bits=need))[0]

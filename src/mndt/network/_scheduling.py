@@ -103,7 +103,7 @@ def rotating_blocks(
             u = user[first + at]
             out[c, k] = u
             faded = sinr[u] * fade[u, I(k) // I(blocks_per_group)] if fades else sinr[u]
-            left_bits[at] -= rate(sinr[u], block_hz[c], law)
+            left_bits[at] -= rate(faded, block_hz[c], law)
             if left_bits[at] > F(0.0):
                 before = at
             elif follower[at] == at:
