@@ -30,9 +30,10 @@ def draw_blocks(seed, n_cells, width, n_users):
 def draw_needs(seed, n_cells, width, n_users, *, fading=True, law="shannon", budget=1.0):
     """The same with what users need and how well they receive; `budget` scales what cells have."""
     rng, p = np.random.default_rng(seed), draw_blocks(seed, n_cells, width, n_users)
+    need_bits = np.minimum(rng.lognormal(12.0, 1.0, n_users), 2e6) * (rng.random(n_users) > 0.1)
     return p | {
         "budget_w": (p["budget_w"] * budget).astype(np.float32),
-        "need_bits": (np.minimum(rng.lognormal(12.0, 1.0, n_users), 2e6) * (rng.random(n_users) > 0.1)).astype(np.float32),
+        "need_bits": need_bits.astype(np.float32),
         "sinr_per_w": (rng.lognormal(3.0, 2.0, n_users) * (rng.random(n_users) > 0.05)).astype(np.float32),
         "fade": rng.exponential(1.0, (n_users, -(-width // 3))).astype(np.float32) if fading else None,
         "blocks_per_group": 3,
