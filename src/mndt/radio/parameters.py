@@ -45,9 +45,10 @@ class RadioParameters:
     """Rician factor K in dB; TR 38.901 table 7.5-6 has 9 dB as the mean of UMi and UMa."""
     nakagami_m: Annotated[float, Interval(ge=0.5, le=50.0)] = 1.0
     """Nakagami's m; 1 is Rayleigh."""
-    coherence_mhz: Annotated[float, Interval(ge=0.01, le=1000.0)] = 1.9
-    """Width over which fading is the same, in MHz: 1 / (5 x delay spread); 103 ns is the median of UMi
-    without line of sight at 3.5 GHz (TR 38.901 table 7.5-6)."""
+    coherence_mhz: Annotated[float, Interval(ge=0.0, le=1000.0)] = 0.0
+    """Width over which blocks fade alike, in MHz; 0: every block on its own. Within a second the fading of
+    whoever moves changes many times, which independent blocks stand for; for people who keep still,
+    1 / (5 x delay spread) is physical: 1.9 MHz for the 103 ns of UMi without line of sight at 3.5 GHz."""
     noise_figure_db: Annotated[float, Interval(ge=0.0, le=30.0)] = 0.0
     """Receiver noise figure in dB; the paper's Table I has none, 9 dB is typical of phones."""
 
