@@ -16,7 +16,7 @@ from mndt.radio.mcs import Coefficients, coefficients
 Array = np.ndarray
 
 CELLS: Final = 64
-"""Cells that a thread gets at least."""
+"""Cells that a thread gets at least where rates are inverted; waking it takes as long as simpler rules."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def fair(request: PowerRequest) -> Float32[Array, "cells blocks"]:
 
     holders, out = request.user_of_block, np.empty(request.user_of_block.shape, np.float32)
     n_users = int(holders.max(initial=-1)) + 1
-    by_rows(_power.fair, len(holders), holders, request.budget_w, n_users, out, least=CELLS)
+    by_rows(_power.fair, len(holders), holders, request.budget_w, n_users, out)
     return out
 
 
