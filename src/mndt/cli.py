@@ -96,7 +96,7 @@ def demo(full: bool, out: Path, show: bool) -> None:
 
 @main.command()
 @click.argument("scenario", required=False)
-@click.option("--policy", help="Who configures the network: fundamentals, proportional-fair.")
+@click.option("--policy", help="Who configures the network: fundamentals, proportional-fair, service-need.")
 @click.option("--minutes", type=float, help="Simulated minutes.")
 @click.option("--seed", type=int, help="Draws movement, demand and fading.")
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder  [default: runs/NAME-POLICY-N]")
@@ -346,6 +346,23 @@ def bench_env(quick: bool, as_json: bool) -> None:
     from mndt.checks import bench_env
 
     _show(lambda: bench_env.run(quick=quick), as_json)
+
+
+@main.group()
+def validate() -> None:
+    """Check what the twin promises."""
+
+
+@validate.command("determinism")
+@click.option("--minutes", type=click.FloatRange(0, 1440, min_open=True), default=60.0, show_default=True)
+@click.option("--day", is_flag=True, help="A whole day, from midnight to midnight.")
+@click.option("--users", type=click.IntRange(2000), default=2500, show_default=True)
+@json_option
+def validate_determinism(minutes: float, day: bool, users: int, as_json: bool) -> None:
+    """Same seed, same bytes: two simulations, on one thread and on two, compared second by second."""
+    from mndt.checks import validate_determinism
+
+    _show(lambda: validate_determinism.run(minutes=minutes, day=day, users=users), as_json)
 
 
 @main.group()

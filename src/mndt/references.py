@@ -70,6 +70,21 @@ SOURCES: Final[tuple[Source, ...]] = (
         "doi:10.1002/j.1538-7305.1948.tb01338.x",
     ),
     Source(
+        "rates capped by modulation and coding",
+        "3GPP TS 38.214, clause 5.1.3.1; for the law truncated TR 36.942, annex A.1",
+        lambda scenario: scenario.network.rate_law != "shannon",
+    ),
+    Source(
+        "handover",
+        "3GPP TS 38.331, clauses 5.3.10, 5.5.3.2 and 5.5.4.4",
+        lambda scenario: scenario.run.policy != "fundamentals",
+    ),
+    Source(
+        "energy",
+        "G. Auer et al., How much energy is needed to run a wireless network?, IEEE Wireless Commun. 18(5), 2011, "
+        "doi:10.1109/MWC.2011.6056691; 3GPP TR 38.864, clause 5.1",
+    ),
+    Source(
         "proportional-fair scheduling",
         "F. P. Kelly, A. K. Maulloo, D. K. H. Tan, Rate control for communication networks: shadow prices, "
         "proportional fairness and stability, J. Oper. Res. Soc. 49, 1998, doi:10.1057/palgrave.jors.2600523",

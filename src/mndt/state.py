@@ -195,7 +195,7 @@ class Kpis:
     cell_link_failures: Int32[Array, "cells"]
     cell_ping_pongs: Int32[Array, "cells"]
     # per user; a user is active when it has something to receive this second
-    user_rate_bps: Float32[Array, "users"]  # Shannon rate of its blocks
+    user_rate_bps: Float32[Array, "users"]  # of its blocks, by the rate law in force
     user_delivered_bits: Float32[Array, "users"]
     user_offered_bits: Float32[Array, "users"]  # newly arrived
     user_backlog_bits: Float32[Array, "users"]  # waiting from earlier seconds, before the new arrivals

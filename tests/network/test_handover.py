@@ -232,9 +232,8 @@ def test_threads_change_nothing():
 
 
 def test_the_log_is_in_order_of_time_then_user():
-    entry = np.zeros((3, 25, 4), np.int32)
-    entry[0, 0], entry[2, :2] = [80, 0, 1, 2], [[40, 8, 0, 1], [80, 3, 1, 2]]
-    log = handover._log(np.int32([1, 0, 2]), entry)
+    entry = np.int32([[80, 0, 1, 2], [0, 0, 0, 0], [40, 8, 0, 1], [80, 3, 1, 2]])
+    log = handover._log(np.int32([1, 0, 2]), np.int32([0, 1, 2]), entry)
     assert isinstance(log, MobilityLog)
     assert (log.offset_ms.tolist(), log.user.tolist()) == ([40, 80, 80], [2, 0, 2])
     assert (log.kind.tolist(), log.ping_pong.tolist()) == ([0, 0, 3], [True, False, False])

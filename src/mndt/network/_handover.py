@@ -53,7 +53,7 @@ def _find(cells: Any, cell: Any) -> Any:
     return -1
 
 
-@nb.njit(**FAST)
+@nb.njit(inline="always", **FAST)
 def _remember(
     u: Any, cell: Any, rsrp_dbm: Any, old_cell: Any, old_dbm: Any, old_filtered: Any, old_held: Any, same: Any,
     out_cell: Any, out_dbm: Any, out_filtered: Any, out_held: Any, begin_dbm: Any,
@@ -65,20 +65,19 @@ def _remember(
     """
     n = 0
     for j in range(SLOTS):
-        c = cell[u, j]
-        level = rsrp_dbm[u, j] if c >= 0 else F(0.0)
-        out_cell[u, j], out_dbm[u, j], out_filtered[u, j], out_held[u, j] = c, level, level, IDLE
-        if c < 0:
-            continue
-        n, begin_dbm[j] = j + 1, level
-        at = _find(old_cell[u], c)
+        out_cell[u, j], out_dbm[u, j] = cell[u, j], rsrp_dbm[u, j]
+        out_filtered[u, j], out_held[u, j] = rsrp_dbm[u, j], IDLE
+    while n < SLOTS and cell[u, n] >= 0:
+        begin_dbm[n] = rsrp_dbm[u, n]
+        at = _find(old_cell[u], cell[u, n])
         if at >= 0:
-            begin_dbm[j], out_filtered[u, j] = old_dbm[u, at], old_filtered[u, at]
-            out_held[u, j] = old_held[u, at] if same else IDLE
+            begin_dbm[n], out_filtered[u, n] = old_dbm[u, at], old_filtered[u, at]
+            out_held[u, n] = old_held[u, at] if same else IDLE
+        n += 1
     return n
 
 
-@nb.njit(**FAST)
+@nb.njit(inline="always", **FAST)
 def _is_quiet(n: Any, filtered: Any, begin_dbm: Any, end_dbm: Any, held: Any, offset_db: Any, enter_db: Any) -> Any:
     """Whether no neighbour can meet the entering condition in this second.
 
@@ -91,6 +90,22 @@ def _is_quiet(n: Any, filtered: Any, begin_dbm: Any, end_dbm: Any, held: Any, of
         if held[j] != IDLE or most > enter_db:
             return False
     return True
+
+
+@nb.njit(inline="always", **FAST)
+def _lost(below: Any, sinr_0: Any, sinr_1: Any, qout_db: Any, qin_db: Any, t310_ms: Any, substep_ms: Any) -> Any:
+    """The timer of lost synchronisation after a second on one cell; T310 or more if the link fails in it."""
+    if below == IDLE and sinr_0 >= qout_db and sinr_1 >= qout_db:
+        return IDLE
+    for i in range(1, SUBSTEPS + 1):
+        quality = sinr_0 + F(i) / F(SUBSTEPS) * (sinr_1 - sinr_0)
+        if below != IDLE:
+            below = IDLE if quality > qin_db else I(below + substep_ms)
+        elif quality < qout_db:
+            below = I(0)
+        if below != IDLE and below >= t310_ms:
+            return below
+    return below
 
 
 @nb.njit(**FAST)
@@ -136,7 +151,7 @@ def hand_over(
     cell: Any, rsrp_dbm: Any, own_w: Any, others_w: Any, noise_w: Any, offset_db: Any,
     old_cell: Any, old_dbm: Any, old_filtered: Any, old_held: Any, old_serving: Any, old_below: Any, old_sinr: Any,
     old_total: Any, out_cell: Any, out_dbm: Any, out_filtered: Any, out_held: Any, out_serving: Any, out_below: Any,
-    out_sinr: Any, out_total: Any, out_left: Any, out_left_ms: Any, out_n: Any, out_entry: Any,
+    out_sinr: Any, out_total: Any, out_left: Any, out_left_ms: Any, out_n: Any, out_first: Any, out_entry: Any,
 ) -> None:  # fmt: skip
     """One second of every user that reports a serving cell. The filter's closed form over a quiet second:
     ``F_n = b^n F_0 + (1 - b^n - w) m_0 + w m_1`` with b = 1 - a and w = a sum of b^(n - i) i / n."""
@@ -146,8 +161,9 @@ def hand_over(
     for i in range(SUBSTEPS):
         keep *= F(1.0) - smooth
         weight = (F(1.0) - smooth) * weight + smooth * F(i + 1) / F(SUBSTEPS)
+    at = low * SUBSTEPS  # entries follow one another from here
     for u in range(low, high):
-        out_n[u], out_serving[u] = 0, cell[u, 0]
+        out_n[u], out_serving[u], out_first[u] = 0, cell[u, 0], at
         same = old_serving[u] == cell[u, 0] and cell[u, 0] >= 0
         below = old_below[u] if same else IDLE
         total_1 = _db(own_w[u] + others_w[u])
@@ -163,8 +179,9 @@ def hand_over(
         for j in range(n):
             offsets[j] = offset_db[cell[u, j]]
         sinr_0 = old_sinr[u] if same else sinr_1
-        heard = below == IDLE and sinr_0 >= qout_db and sinr_1 >= qout_db
-        if heard and _is_quiet(n, filtered, begin_dbm, end_dbm, held, offsets, enter_db):
+        lost = _lost(below, sinr_0, sinr_1, qout_db, qin_db, t310_ms, substep_ms)
+        if lost < t310_ms and _is_quiet(n, filtered, begin_dbm, end_dbm, held, offsets, enter_db):
+            out_below[u] = lost
             for j in range(n):
                 filtered[j] = keep * filtered[j] + (F(1.0) - keep - weight) * begin_dbm[j] + weight * end_dbm[j]
             continue
@@ -195,12 +212,13 @@ def hand_over(
                 if _sinr_db(there - F(30.0), total, noise_w[cell[u, due]]) < qout_db:
                     target, kind = _strongest(n, begin_dbm, end_dbm, share), HANDOVER_FAILURE
             back = out_left[u] == cell[u, target] and target != own and at_ms - out_left_ms[u] < ping_pong_ms
-            entry = out_entry[u, out_n[u]]
+            entry = out_entry[at]
             entry[0], entry[1] = i * substep_ms, kind + (PING_PONG if back and kind == HANDOVER else 0)
             entry[2], entry[3] = cell[u, own], cell[u, target]
             if kind == HANDOVER_FAILURE:
                 entry[3] = cell[u, due]
             out_n[u] += 1
+            at += 1
             if target != own:
                 out_left[u], out_left_ms[u] = cell[u, own], at_ms
             own, below = target, IDLE

@@ -115,8 +115,8 @@ def hand_over(
     p, n_users = parameters, len(cell)
     enter_db, leave_db = p.offset_db + p.hysteresis_db, p.offset_db - p.hysteresis_db
     new = replace(memory, **_room(n_users), left=memory.left.copy(), left_ms=memory.left_ms.copy())
-    n = np.empty(n_users, np.int32)
-    entry = np.empty((n_users, _SUBSTEPS, 4), np.int32)
+    n, first = np.empty(n_users, np.int32), np.empty(n_users, np.int32)
+    entry = np.empty((n_users * _SUBSTEPS, 4), np.int32)
     by_rows(
         _handover.hand_over, n_users, time_s * 1000, SUBSTEP_MS, np.float32(smoothing(p.filter_k)),
         p.time_to_trigger_ms, np.float32(enter_db), np.float32(leave_db), np.float32(p.qout_db), np.float32(p.qin_db),
@@ -124,9 +124,9 @@ def hand_over(
         cell, rsrp_dbm, received.own_w, received.others_w, noise_w, offset_db,
         memory.cell, memory.rsrp_dbm, memory.filtered_dbm, memory.held_ms, memory.serving, memory.below_ms,
         memory.sinr_db, memory.total_dbw, new.cell, new.rsrp_dbm, new.filtered_dbm, new.held_ms, new.serving,
-        new.below_ms, new.sinr_db, new.total_dbw, new.left, new.left_ms, n, entry,
+        new.below_ms, new.sinr_db, new.total_dbw, new.left, new.left_ms, n, first, entry,
     )  # fmt: skip
-    return new, new.serving, _log(n, entry)
+    return new, new.serving, _log(n, first, entry)
 
 
 def refused(log: MobilityLog, wanted: Int32[Array, "users"], got: Int32[Array, "users"]) -> MobilityLog:
@@ -156,13 +156,12 @@ def _room(n_users: int) -> dict[str, Array]:
     }
 
 
-def _log(n: Int32[Array, "users"], entry: Int32[Array, "users substeps 4"]) -> MobilityLog:
-    """All entries in order of time, then of user."""
+def _log(n: Int32[Array, "users"], first: Int32[Array, "users"], entry: Int32[Array, "rows 4"]) -> MobilityLog:
+    """All entries in order of time, then of user; those of user u are ``entry[first[u]:first[u] + n[u]]``."""
     users = np.flatnonzero(n)
-    ends = np.cumsum(n[users])
     who = np.repeat(users, n[users]).astype(np.int32)
-    nth = np.arange(len(who)) - np.repeat(ends - n[users], n[users])
-    rows = entry[who, nth]
+    before = np.cumsum(n[users]) - n[users]
+    rows = entry[np.repeat(first[users] - before, n[users]) + np.arange(len(who))]
     order = np.lexsort((who, rows[:, 0]))
     rows, who = rows[order], who[order]
     return MobilityLog(

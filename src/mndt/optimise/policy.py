@@ -34,9 +34,20 @@ def proportional_fair(world: World) -> Policy:
     return lambda state: action
 
 
+def service_need(world: World) -> Policy:
+    """Strongest cell, then handover by A3; as few blocks and as little power as each user's service needs.
+
+    The paper's adjustment of power and bandwidth to the recognised service (III-B): Shannon's
+    equation, or the rate law in force, inverted for what waits.
+    """
+    action = Action(association="a3", blocks="rate-need", power="need")
+    return lambda state: action
+
+
 POLICIES: Final[dict[str, Callable[[World], Policy]]] = {
     "fundamentals": fundamentals,
     "proportional-fair": proportional_fair,
+    "service-need": service_need,
 }
 """Name on the command line and in scenarios -> factory."""
 
