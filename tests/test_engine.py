@@ -11,11 +11,11 @@ import pytest
 
 import mndt
 from mndt.city.synthetic import synthetic_city
-from mndt.world import World, as_built
 from mndt.optimise.policy import POLICIES
 from mndt.state import Action, Kpis, NetworkState, Status
 from mndt.streams import Streams
 from mndt.users.population import UserParameters
+from mndt.world import World, as_built
 
 
 @pytest.fixture(scope="module")

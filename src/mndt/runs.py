@@ -27,9 +27,9 @@ from mndt.streams import Streams
 
 if TYPE_CHECKING:
     from mndt.city.model import City
-    from mndt.world import World
     from mndt.scenario import Scenario
     from mndt.state import NetworkState
+    from mndt.world import World
 
 __all__ = ["Difference", "Interrupted", "Run", "build", "compare", "read", "resume", "run", "summarise"]
 

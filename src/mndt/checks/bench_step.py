@@ -24,9 +24,9 @@ from mndt.checks.output import Result
 from mndt.parallel import core_count, set_threads
 
 if TYPE_CHECKING:
-    from mndt.world import World
     from mndt.state import NetworkState
     from mndt.streams import Streams
+    from mndt.world import World
 
 Clock = Callable[[], object]
 

@@ -16,8 +16,8 @@ from mndt.units import THERMAL_NOISE_DBM_PER_HZ, w_to_dbm
 
 if TYPE_CHECKING:
     from mndt.city.model import City
-    from mndt.world import World
     from mndt.state import Kpis
+    from mndt.world import World
 
 TABLE1: Final[dict[str, float]] = {
     "area_km2": 4.0,

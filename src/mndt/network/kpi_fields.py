@@ -200,7 +200,8 @@ TOTAL_FIELDS: Final[tuple[KpiField, ...]] = (
 USER_FIELDS: Final[tuple[KpiField, ...]] = (
     KpiField(
         "X.UserRate", "bit/s", "user",
-        "Sum of the rates (by the rate law in force) of the user's blocks in this second, 0 without a block: what it could receive.",
+        "Sum of the rates of the user's blocks in this second, by the rate law in force, 0 without a block: what it "
+        "could receive.",
         "user_rate_bps", lambda k: k.user_rate_bps,
     ),
     KpiField(

@@ -36,8 +36,8 @@ def coverage_of(city: City, radio: RadioParameters, seed: int) -> Coverage:
     Gain maps come from the cache; without them they are built anew, which takes its time.
     """
     from mndt.city.raster import rasterise
-    from mndt.world import as_built
     from mndt.radio.maps import aim, build_maps, coverage_dbm
+    from mndt.world import as_built
 
     site_maps = build_maps(city, radio, seed=seed)
     settings = as_built(city)
