@@ -127,6 +127,8 @@ def test_an_action_of_arrays_is_obeyed(world: World) -> None:
     blocks = np.full((n_cells, n_blocks), -1, np.int32)
     blocks[0, :5] = [1, 2, 3, 1, 2]
     power_w = np.where(blocks >= 0, 0.01, 0).astype(np.float32)
+    waiting = np.full(len(state.users), 1e9, np.float32)
+    state = dataclasses.replace(state, buffer_bits=waiting, service=np.full(len(waiting), 2, np.int8))
     after, _ = mndt.step(world, state, Action(association=serving, blocks=blocks, power=power_w))
     np.testing.assert_array_equal(after.allocation.user_of_block, blocks)
     np.testing.assert_array_equal(after.allocation.power_w, power_w)

@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Bool, Float32, Int8, Int32
 
+from mndt.border import check_action, check_demand, check_users, possible_blocks, possible_cells
 from mndt.city.schema import SERVICES
 from mndt.network import energy, handover, kpi
 from mndt.network.association import associate
@@ -59,7 +60,9 @@ def step(
     """
     streams = streams or Streams(world.seed)
     mobility, users = world.mobility.step(state.mobility, state.time_s, streams)
+    users = check_users(users, len(state.users), world.mobility)
     sessions, demand = world.demand.step(state.demand, users, state.time_s, streams)
+    check_demand(demand, len(users), world.demand)
     demand = demand_at(world.incidents, demand, users, state.time_s, streams)
     served, kpis = serve(world, state, users, demand, action or Action(), streams)
     return replace(served, time_s=state.time_s + STEP_S, mobility=mobility, demand=sessions), kpis
@@ -69,6 +72,7 @@ def serve(
     world: World, state: NetworkState, users: Users, demand: Demand, action: Action, streams: Streams
 ) -> tuple[NetworkState, Kpis]:
     """The network's part of a second: users have moved, demand has arrived, bits are delivered."""
+    check_action(world, state, action)
     settings = action.settings or state.settings
     able = settings_at(world.incidents, settings, state.time_s)
     power, status, _ = energy.advance(world.energy, state.power, able.status)
@@ -186,7 +190,7 @@ def _connect(
     """Serving cell of every user: as decided, or by one of the network's rules."""
     choice = OWN_ASSOCIATION if action.association is None else action.association
     if not isinstance(choice, str):
-        return choice
+        return possible_cells(choice, links.blocks)
     blocks = OWN_BLOCKS if action.blocks is None else action.blocks
     serving = _held(state)
     if log is not None:  # who lost its cell has no place in it any more
@@ -210,9 +214,9 @@ def _give_blocks(
 ) -> Int32[Array, "cells blocks"]:  # fmt: skip
     """User of every block: as decided, or by one of the network's schedulers."""
     choice = OWN_BLOCKS if action.blocks is None else action.blocks
-    if not isinstance(choice, str):
-        return choice
     links = expected.links
+    if not isinstance(choice, str):
+        return possible_blocks(choice, expected.received.serving, links.blocks)
     return assign_blocks(
         choice,
         serving=expected.received.serving,
@@ -240,7 +244,7 @@ def _give_power(
     """Power on every block: as decided, or by one of the network's rules."""
     choice = OWN_POWER if action.power is None else action.power
     if not isinstance(choice, str):
-        return choice
+        return np.where(user_of_block >= 0, choice, np.float32(0.0))
     links, reads = expected.links, choice in READS_NEEDS
     return assign_power(
         choice,
