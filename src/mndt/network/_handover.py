@@ -26,6 +26,9 @@ SLOTS: Final = 8
 """Cells a user measures at most."""
 
 NOT_DUE: Final = F(-1e9)
+NEVER: Final = SUBSTEPS + 1
+PAST, FROM, TO, DIFFERENCE = range(4)
+"""Rows of a filter's course over the sub-steps."""
 
 
 _LOG2_PER_DB: Final = F(np.log2(10.0) / 10.0)
@@ -78,34 +81,51 @@ def _remember(
 
 
 @nb.njit(inline="always", **FAST)
-def _is_quiet(n: Any, filtered: Any, begin_dbm: Any, end_dbm: Any, held: Any, offset_db: Any, enter_db: Any) -> Any:
-    """Whether no neighbour can meet the entering condition in this second.
-
-    The levels are linear in time and the filter averages: the filtered difference to the serving
-    cell stays below the largest of its past value and the differences at both ends.
-    """
-    for j in range(1, n):
-        own = offset_db[j] - offset_db[0]
-        most = max(begin_dbm[j] - begin_dbm[0], end_dbm[j] - end_dbm[0], filtered[j] - filtered[0]) + own
-        if held[j] != IDLE or most > enter_db:
-            return False
-    return True
-
-
-@nb.njit(inline="always", **FAST)
-def _lost(below: Any, sinr_0: Any, sinr_1: Any, qout_db: Any, qin_db: Any, t310_ms: Any, substep_ms: Any) -> Any:
-    """The timer of lost synchronisation after a second on one cell; T310 or more if the link fails in it."""
+def _lost(
+    begin: Any, below: Any, sinr_0: Any, sinr_1: Any, qout_db: Any, qin_db: Any, t310_ms: Any, substep_ms: Any
+) -> Any:
+    """The timer of lost synchronisation after the sub-steps from `begin` on, and the one at which the
+    link fails; `NEVER` if it does not."""
     if below == IDLE and sinr_0 >= qout_db and sinr_1 >= qout_db:
-        return IDLE
-    for i in range(1, SUBSTEPS + 1):
+        return IDLE, NEVER
+    for i in range(begin + 1, SUBSTEPS + 1):
         quality = sinr_0 + F(i) / F(SUBSTEPS) * (sinr_1 - sinr_0)
         if below != IDLE:
             below = IDLE if quality > qin_db else I(below + substep_ms)
         elif quality < qout_db:
             below = I(0)
         if below != IDLE and below >= t310_ms:
-            return below
-    return below
+            return below, i
+    return below, NEVER
+
+
+@nb.njit(inline="always", **FAST)
+def _follow(course: Any, past_db: Any, begin_db: Any, end_db: Any, better_db: Any) -> Any:
+    """The filtered difference of a neighbour to the serving cell at every sub-step; the largest.
+
+    ``F_i = A_i F_0 + B_i m_0 + C_i m_1`` for a level that runs straight from m_0 to m_1.
+    """
+    top = F(-1e9)
+    for i in range(course.shape[1]):
+        mine = course[PAST, i] * past_db + course[FROM, i] * begin_db + course[TO, i] * end_db + better_db
+        course[DIFFERENCE, i] = mine
+        top = max(top, mine)
+    return top
+
+
+@nb.njit(inline="always", **FAST)
+def _due(course: Any, begin: Any, timer: Any, enter_db: Any, leave_db: Any, ttt_ms: Any, substep_ms: Any) -> Any:
+    """The sub-step after `begin` at which the time to trigger is over (`NEVER`: not in this second), and
+    the timer then."""
+    for i in range(begin + 1, SUBSTEPS + 1):
+        better_db = course[DIFFERENCE, i]
+        if timer == IDLE:
+            timer = I(0) if better_db > enter_db else IDLE
+        else:
+            timer = IDLE if better_db < leave_db else I(timer + substep_ms)
+        if timer != IDLE and timer >= ttt_ms:
+            return i, timer
+    return NEVER, timer
 
 
 @nb.njit(**FAST)
@@ -118,30 +138,18 @@ def _strongest(n: Any, begin_dbm: Any, end_dbm: Any, share: Any) -> Any:
     return best
 
 
-BEGIN, RISE, OFFSET, FILTERED, TIMER, SCORE = range(6)
-"""Rows of one user's scratch: one array, so that the compiler sees that its rows do not overlap."""
-
-
-@nb.njit(inline="always", **FAST)
-def _advance(
-    slot: Any, n: Any, own: Any, share: Any, smooth: Any, enter_db: Any, leave_db: Any, ttt_ms: Any, substep_ms: Any
-) -> Any:
-    """Advance filters and timers of n cells by a sub-step; how much better the best neighbour due is."""
-    for j in range(n):
-        slot[FILTERED, j] += smooth * (slot[BEGIN, j] + share * slot[RISE, j] - slot[FILTERED, j])
-    base_db = slot[FILTERED, own] + slot[OFFSET, own]
-    for j in range(n):
-        better_db, timer = slot[FILTERED, j] + slot[OFFSET, j] - base_db, slot[TIMER, j]
-        begins = F(0.0) if better_db > enter_db else F(IDLE)
-        goes_on = timer + substep_ms if better_db >= leave_db else F(IDLE)
-        timer = goes_on if timer >= F(0.0) else begins
-        slot[TIMER, j] = timer
-        slot[SCORE, j] = better_db if timer >= ttt_ms else NOT_DUE
-    slot[TIMER, own], slot[SCORE, own] = F(IDLE), NOT_DUE
-    top = NOT_DUE
-    for j in range(n):
-        top = max(top, slot[SCORE, j])
-    return top
+@nb.njit(**FAST)
+def make_course(smooth: Any) -> Any:
+    """Coefficients A, B, C of the filter at every sub-step, and room for what they give."""
+    course = np.zeros((4, SUBSTEPS + 1), np.float32)
+    course[PAST, 0] = F(1.0)
+    for i in range(1, SUBSTEPS + 1):
+        share = F(i) / F(SUBSTEPS)
+        for row in (PAST, FROM, TO):
+            course[row, i] = (F(1.0) - smooth) * course[row, i - 1]
+        course[FROM, i] += smooth * (F(1.0) - share)
+        course[TO, i] += smooth * share
+    return course
 
 
 @nb.njit(**FAST)
@@ -153,14 +161,10 @@ def hand_over(
     old_total: Any, out_cell: Any, out_dbm: Any, out_filtered: Any, out_held: Any, out_serving: Any, out_below: Any,
     out_sinr: Any, out_total: Any, out_left: Any, out_left_ms: Any, out_n: Any, out_first: Any, out_entry: Any,
 ) -> None:  # fmt: skip
-    """One second of every user that reports a serving cell. The filter's closed form over a quiet second:
-    ``F_n = b^n F_0 + (1 - b^n - w) m_0 + w m_1`` with b = 1 - a and w = a sum of b^(n - i) i / n."""
-    slot = np.zeros((6, SLOTS), np.float32)
-    begin_dbm, offsets = slot[BEGIN], slot[OFFSET]
-    keep, weight = F(1.0), F(0.0)
-    for i in range(SUBSTEPS):
-        keep *= F(1.0) - smooth
-        weight = (F(1.0) - smooth) * weight + smooth * F(i + 1) / F(SUBSTEPS)
+    """One second of every user that reports a serving cell: event by event, until none is left in it."""
+    begin_dbm, offsets, past_dbm = np.empty(SLOTS, np.float32), np.empty(SLOTS, np.float32), np.empty(SLOTS, np.float32)
+    course = make_course(smooth)
+    a, b, c = course[PAST, SUBSTEPS], course[FROM, SUBSTEPS], course[TO, SUBSTEPS]
     at = low * SUBSTEPS  # entries follow one another from here
     for u in range(low, high):
         out_n[u], out_serving[u], out_first[u] = 0, cell[u, 0], at
@@ -168,65 +172,56 @@ def hand_over(
         below = old_below[u] if same else IDLE
         total_1 = _db(own_w[u] + others_w[u])
         sinr_1 = _db(own_w[u] / (others_w[u] + noise_w[max(cell[u, 0], 0)]))
-        out_below[u], out_sinr[u], out_total[u] = below, sinr_1, total_1
+        sinr_0 = old_sinr[u] if same else sinr_1
+        total_0 = old_total[u] if old_serving[u] >= 0 else total_1
+        out_total[u] = total_1
         n = _remember(
             u, cell, rsrp_dbm, old_cell, old_dbm, old_filtered, old_held, same,
             out_cell, out_dbm, out_filtered, out_held, begin_dbm,
         )  # fmt: skip
-        if n == 0:
-            continue
         filtered, held, end_dbm = out_filtered[u], out_held[u], out_dbm[u]
         for j in range(n):
-            offsets[j] = offset_db[cell[u, j]]
-        sinr_0 = old_sinr[u] if same else sinr_1
-        lost = _lost(below, sinr_0, sinr_1, qout_db, qin_db, t310_ms, substep_ms)
-        if lost < t310_ms and _is_quiet(n, filtered, begin_dbm, end_dbm, held, offsets, enter_db):
-            out_below[u] = lost
+            offsets[j], past_dbm[j] = offset_db[cell[u, j]], filtered[j]
+            filtered[j] = a * past_dbm[j] + b * begin_dbm[j] + c * end_dbm[j]
+        own, i = 0, 0
+        while n > 0 and i < SUBSTEPS:  # from event to event
+            below, event = _lost(i, below, sinr_0, sinr_1, qout_db, qin_db, t310_ms, substep_ms)
+            kind, due, top = RADIO_LINK_FAILURE, own, NOT_DUE
             for j in range(n):
-                filtered[j] = keep * filtered[j] + (F(1.0) - keep - weight) * begin_dbm[j] + weight * end_dbm[j]
-            continue
-        own = 0
-        for j in range(n):
-            slot[RISE, j], slot[FILTERED, j], slot[TIMER, j] = end_dbm[j] - begin_dbm[j], filtered[j], F(held[j])
-        total_0 = old_total[u] if old_serving[u] >= 0 else total_1
-        for i in range(1, SUBSTEPS + 1):
-            share = F(i) / F(SUBSTEPS)
-            top = _advance(slot, n, own, share, smooth, enter_db, leave_db, F(ttt_ms), F(substep_ms))
-            quality = sinr_0 + share * (sinr_1 - sinr_0)
-            if below != IDLE:
-                below = IDLE if quality > qin_db else I(below + substep_ms)
-            elif quality < qout_db:
-                below = I(0)
-            target, kind, at_ms = own, HANDOVER, now_ms + i * substep_ms
-            if below != IDLE and below >= t310_ms:
-                target, kind = _strongest(n, begin_dbm, end_dbm, share), RADIO_LINK_FAILURE
-            else:
-                if top == NOT_DUE:
+                if j == own:
                     continue
-                due = 0
-                while slot[SCORE, due] != top:
-                    due += 1
-                target = due
+                most = _follow(
+                    course, past_dbm[j] - past_dbm[own], begin_dbm[j] - begin_dbm[own], end_dbm[j] - end_dbm[own],
+                    offsets[j] - offsets[own],
+                )  # fmt: skip
+                if held[j] == IDLE and most <= enter_db:
+                    continue
+                when, held[j] = _due(course, i, held[j], enter_db, leave_db, ttt_ms, substep_ms)
+                if when < event or (when == event and kind == HANDOVER and course[DIFFERENCE, when] > top):
+                    event, kind, due, top = when, HANDOVER, j, course[DIFFERENCE, when]
+            if event == NEVER:
+                break
+            i, share, target = event, F(event) / F(SUBSTEPS), due
+            if kind == HANDOVER:
                 there = begin_dbm[due] + share * (end_dbm[due] - begin_dbm[due])
                 total = total_0 + share * (total_1 - total_0)
                 if _sinr_db(there - F(30.0), total, noise_w[cell[u, due]]) < qout_db:
-                    target, kind = _strongest(n, begin_dbm, end_dbm, share), HANDOVER_FAILURE
+                    kind = HANDOVER_FAILURE
+            if kind != HANDOVER:
+                target = _strongest(n, begin_dbm, end_dbm, share)
+            at_ms = now_ms + i * substep_ms
             back = out_left[u] == cell[u, target] and target != own and at_ms - out_left_ms[u] < ping_pong_ms
             entry = out_entry[at]
             entry[0], entry[1] = i * substep_ms, kind + (PING_PONG if back and kind == HANDOVER else 0)
-            entry[2], entry[3] = cell[u, own], cell[u, target]
-            if kind == HANDOVER_FAILURE:
-                entry[3] = cell[u, due]
+            entry[2], entry[3] = cell[u, own], cell[u, due if kind == HANDOVER_FAILURE else target]
             out_n[u] += 1
             at += 1
             if target != own:
                 out_left[u], out_left_ms[u] = cell[u, own], at_ms
             own, below = target, IDLE
             for j in range(n):
-                slot[TIMER, j] = F(IDLE)
+                held[j] = IDLE
             noise = noise_w[cell[u, own]]
             sinr_0 = _sinr_db(begin_dbm[own] - F(30.0), total_0, noise)
             sinr_1 = _sinr_db(end_dbm[own] - F(30.0), total_1, noise)
-        for j in range(n):
-            filtered[j], held[j] = slot[FILTERED, j], I(slot[TIMER, j])
         out_serving[u], out_below[u], out_sinr[u] = cell[u, own], below, sinr_1
