@@ -109,29 +109,13 @@ def own_fading(
 
 
 @nb.njit(inline="always", **FAST)
-def _make_linear(level: Any, out_gain: Any, out_sight: Any) -> Any:
-    """Linear gain and sight of a user's links; how many are in line of sight."""
-    n_seen = I(0)
-    for b in range(level.shape[0]):
-        q = I(level[b])
-        out_gain[b], out_sight[b] = exp2f(F(I(q >> I(1))) * LOG2_PER_STEP), F(I(q & I(1)))
-        n_seen += I(q & I(1))
-    return n_seen
-
-
-@nb.njit(inline="always", **FAST)
-def _sum_blocked(gain: Any, power_w: Any, blocked: Any) -> Any:
+def _interference(gain: Any, power_w: Any, sight: Any, blocked: Any, seen: Any, own: Any) -> Any:
+    """Sum over all cells but the own one, which is left out link by link: subtracting it from a
+    float32 total would lose the interference of users with a strong signal."""
     total = F(0.0)
     for b in range(gain.shape[0]):
-        total += gain[b] * power_w[b] * blocked[b]
-    return total
-
-
-@nb.njit(inline="always", **FAST)
-def _sum_mixed(gain: Any, power_w: Any, sight: Any, blocked: Any, seen: Any) -> Any:
-    total = F(0.0)
-    for b in range(gain.shape[0]):
-        total += gain[b] * power_w[b] * (blocked[b] + sight[b] * (seen[b] - blocked[b]))
+        received = gain[b] * power_w[b] * (blocked[b] + sight[b] * (seen[b] - blocked[b]))
+        total += received if I(b) != own else F(0.0)
     return total
 
 
@@ -170,19 +154,16 @@ def block_sinr(
     for u in range(low, high):
         if start[u] == start[u + 1]:
             continue
-        n_seen = _make_linear(level[u], gain, sight)
+        row = level[u]
+        for b in range(n_cells):
+            q = I(row[b])
+            gain[b], sight[b] = exp2f(F(I(q >> I(1))) * LOG2_PER_STEP), F(I(q & I(1)))
         for i in range(start[u], start[u + 1]):
             c, k = place[i] // n_blocks, place[i] % n_blocks
             at = _window(key, u, k // blocks_per_group, mask)
-            blocked, seen, power_w = bank[0, at : at + n_cells], bank[1, at : at + n_cells], power_of_block_w[k]
-            own = gain[c]
-            gain[c] = F(0.0)  # the own cell is left out of the sum: subtracting it from a float32 total
-            if n_seen == 0:  # would lose the interference of users with a strong signal
-                interference = _sum_blocked(gain, power_w, blocked)
-            else:
-                interference = _sum_mixed(gain, power_w, sight, blocked, seen)
-            gain[c] = own
-            signal = own * power_w[c] * (blocked[c] + sight[c] * (seen[c] - blocked[c]))
+            blocked, seen = bank[0, at : at + n_cells], bank[1, at : at + n_cells]
+            interference = _interference(gain, power_of_block_w[k], sight, blocked, seen, I(c))
+            signal = gain[c] * power_of_block_w[k, c] * (blocked[c] + sight[c] * (seen[c] - blocked[c]))
             out_sinr[place[i]] = signal / (interference + noise_w[c])
 
 
