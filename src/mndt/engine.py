@@ -76,7 +76,8 @@ def serve(
     settings = action.settings or state.settings
     able = settings_at(world.incidents, settings, state.time_s)
     power, status, _ = energy.advance(world.energy, state.power, able.status)
-    service, backlog_bits, waiting_bits = _queue(world, state, users, demand)
+    service, backlog_bits, offered_bits = _queue(world, state, users, demand)
+    waiting_bits = backlog_bits + offered_bits
     active = waiting_bits > 0
     links = world.channel.links(users, replace(able, status=status), streams.key("fading", state.time_s))
     load_w = _load_w(state, links)
@@ -105,7 +106,7 @@ def serve(
         user_rsrp_dbm=links.rsrp_dbm(serving),
         min_rate_bps=kpi.minimum_rates_bps(service),
         backlog_bits=backlog_bits,
-        offered_bits=demand.bits,
+        offered_bits=offered_bits,
         delivered_bits=delivered_bits,
         held=held,
         consumed_w=consumption.cell_w,
@@ -132,7 +133,7 @@ def serve(
         measurements=measurements,
         allocation=Allocation(user_of_block, power_w),
         episode=Episode(
-            state.episode.demand_bits + demand.bits, state.episode.received_bits + delivered_bits
+            state.episode.demand_bits + offered_bits, state.episode.received_bits + delivered_bits
         ),
     ), kpis  # fmt: skip
 
@@ -140,7 +141,7 @@ def serve(
 def _queue(
     world: World, state: NetworkState, users: Users, demand: Demand
 ) -> tuple[Int8[Array, "users"], Float32[Array, "users"], Float32[Array, "users"]]:
-    """Service, backlog and waiting bits of every user: what is left and still wanted, plus arrivals.
+    """Service, backlog and newly offered bits of every user: what is left and still wanted, and arrivals.
 
     A backlog of more than the network's patience is given up; once a session is over, a second's
     worth of its mean rate is given up each second, so nobody waits for what nobody wants any more.
@@ -153,8 +154,9 @@ def _queue(
     backlog_bits = np.maximum(wanted_bits - np.where(over, rate_bps * np.float32(STEP_S), np.float32(0.0)), 0.0)
     present = users.mode != Mode.ABSENT
     backlog_bits = np.where(present, backlog_bits, np.float32(0.0))
-    waiting_bits = backlog_bits + np.where(present, demand.bits, np.float32(0.0))
-    return np.where(present & ((waiting_bits > 0) | ~over), service, -1).astype(np.int8), backlog_bits, waiting_bits
+    offered_bits = np.where(present, demand.bits, np.float32(0.0))
+    goes_on = present & ((backlog_bits > 0) | (offered_bits > 0) | ~over)
+    return np.where(goes_on, service, -1).astype(np.int8), backlog_bits, offered_bits
 
 
 def _hand_over(
