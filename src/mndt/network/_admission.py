@@ -14,10 +14,11 @@ import numpy as np
 
 from mndt.radio._kernels import RANK_BITS
 from mndt.radio._simd import FAST, F, I, bits_of_float
-from mndt.radio.channel import LOWEST_RANK, RANK_CELLS
+from mndt.radio.channel import LOWEST_RANK, OFF_WEIGHT, RANK_CELLS
 
 LOWEST: Final = I(LOWEST_RANK)
 ABOVE_ALL: Final = I(2**31 - 1)
+FULL: Final = I(OFF_WEIGHT)
 FAR: Final = ABOVE_ALL
 """Farther than any cell. Squared distances are compared by their bit patterns, which order as the
 numbers do where these are not negative: least integers vectorise, least floats do not."""
@@ -49,40 +50,55 @@ def _best_at(level: Any, weight: Any, distance: Any, at: Any, limit: Any) -> Any
 
 
 @nb.njit(inline="always", **FAST)
-def _least_above(distance: Any, beyond: Any) -> Any:
-    """The least of the squared distances beyond a given one."""
+def _least_above(level: Any, weight: Any, distance: Any, beyond: Any) -> Any:
+    """The least distance of a serving cell beyond a given one."""
     near = FAR
-    for c in range(distance.shape[0]):
+    for c in range(level.shape[0]):
         mine = distance[c]
-        near = min(near, mine if mine > beyond else FAR)
+        near = min(near, mine if (mine > beyond) & (_rank(level[c], weight[c]) > LOWEST) else FAR)
     return near
 
 
+@nb.njit(inline="always", **FAST)
+def _take_distances(x_m: Any, y_m: Any, cell_x_m: Any, cell_y_m: Any, out: Any) -> None:
+    """Distances of one user, taken once: two roundings of one distance must not meet."""
+    for c in range(cell_x_m.shape[0]):
+        dx, dy = x_m - cell_x_m[c], y_m - cell_y_m[c]
+        out[c] = bits_of_float(dx * dx + dy * dy)
+
+
 @nb.njit(**FAST)
-def _next_choice(
-    level: Any, weight: Any, x_m: Any, y_m: Any, cell_x_m: Any, cell_y_m: Any, room: Any, before: int
-) -> int:
+def _next_choice(level: Any, weight: Any, distance: Any, by_site: bool, before: int) -> int:
     """The cell a user likes most after `before` (-1: of all); -1 when there is none.
 
     Ranks differ, so going on from one means to look below it: passes that vectorise, and no lists.
-    Distances are taken once, into `room`: two roundings of one distance must not meet.
     """
     limit = _rank(level[before], weight[before]) if before >= 0 else ABOVE_ALL
-    if cell_x_m.shape[0] == 0:
+    if not by_site:
         top = _best_between(level, weight, limit)
         return RANK_CELLS - (top & RANK_CELLS) if top > LOWEST else -1
-    for c in range(cell_x_m.shape[0]):
-        dx, dy = x_m - cell_x_m[c], y_m - cell_y_m[c]
-        room[c] = bits_of_float(dx * dx + dy * dy) if _rank(level[c], weight[c]) > LOWEST else FAR
     top, beyond = LOWEST, I(-1)
     if before >= 0:
-        beyond = room[before]
-        top = _best_at(level, weight, room, beyond, limit)
+        beyond = distance[before]
+        top = _best_at(level, weight, distance, beyond, limit)
     if top == LOWEST:
-        near = _least_above(room, beyond)
+        near = _least_above(level, weight, distance, beyond)
         if near < FAR:
-            top = _best_at(level, weight, room, near, ABOVE_ALL)
+            top = _best_at(level, weight, distance, near, ABOVE_ALL)
     return RANK_CELLS - (top & RANK_CELLS) if top > LOWEST else -1
+
+
+@nb.njit(**FAST)
+def _count_better(level: Any, weight: Any, distance: Any, by_site: bool, c: int) -> int:
+    """How many cells a user likes better than cell c."""
+    mine, at, n = _rank(level[c], weight[c]), distance[c], I(0)
+    for b in range(level.shape[0]):
+        rank = _rank(level[b], weight[b])
+        better = rank > mine
+        if by_site:
+            better = (rank > LOWEST) & ((distance[b] < at) | ((distance[b] == at) & better))
+        n += I(better)
+    return n
 
 
 @nb.njit(**FAST)
@@ -94,10 +110,11 @@ def nearest_cells(
 
     `out_order` grows with the distance.
     """
-    room = np.empty(level.shape[1], np.int32)
+    distance = np.empty(level.shape[1], np.int32)
     for u in range(low, high):
-        best = _next_choice(level[u], weight, x_m[u], y_m[u], cell_x_m, cell_y_m, room, -1)
-        out_cell[u], out_order[u] = best, room[max(best, 0)]
+        _take_distances(x_m[u], y_m[u], cell_x_m, cell_y_m, distance)
+        best = _next_choice(level[u], weight, distance, True, -1)
+        out_cell[u], out_order[u] = best, distance[max(best, 0)]
 
 
 @nb.njit(**FAST)
@@ -120,9 +137,9 @@ def admit(
     `out_plan` comes in as the places held so far (-1: none) of the users in `order`; `taken` counts
     those of users that stay and are not in it. `sticky` users that hold a place leave it for their first choice only.
     """
-    n_cells, n_users = level.shape[1], len(order)
+    n_cells, n_users, by_site = level.shape[1], len(order), cell_x_m.shape[0] > 0
     load, promised_w = taken.copy(), np.zeros(n_cells, np.float64)
-    room = np.empty(n_cells, np.int32)
+    distance = np.zeros(n_cells, np.int32)
     left_cell, left_w = np.empty(n_users, np.int32), np.empty(n_users, np.float64)
 
     for i in range(n_users):  # places held stay held where the cell still has them
@@ -131,13 +148,9 @@ def admit(
         out_plan[u] = -1
         if held < 0 or load[held] >= places[held] or _rank(level[u, held], weight[held]) <= LOWEST:
             continue
-        if not sticky:
-            c = first[u]
-            for _ in range(n_candidates - 1):
-                if c == held or c < 0:
-                    break
-                c = _next_choice(level[u], weight, x_m[u], y_m[u], cell_x_m, cell_y_m, room, c)
-            if c != held:
+        if not sticky and held != first[u]:
+            _take_distances(x_m[u], y_m[u], cell_x_m, cell_y_m, distance)
+            if _count_better(level[u], weight, distance, by_site, held) >= n_candidates:
                 continue
         need = _need_w(level[u, held], noise_w[held], min_snr[u], min_power_w)
         if promised_w[held] + need <= limit_w[held]:
@@ -145,30 +158,49 @@ def admit(
             load[held] += 1
             promised_w[held] += need
 
+    free = weight.copy()  # weights of the cells with a place left: users look among these only
     rounds, n_left = 0, 1
     while n_left > 0:  # where nobody left a place, loads have only grown: another round changes nothing
-        rounds, n_left = rounds + 1, 0
+        rounds, n_left, n_free = rounds + 1, 0, 0
+        for c in range(n_cells):
+            free[c] = weight[c] if load[c] < places[c] else FULL
+            n_free += load[c] < places[c]
         for i in range(n_users):
+            if n_free == 0:
+                break
             u = order[i]
-            held, c = out_plan[u], first[u]
-            for j in range(1 if sticky and held >= 0 else n_candidates):  # phase (i): cells in sorted order
-                if j > 0:
-                    c = _next_choice(level[u], weight, x_m[u], y_m[u], cell_x_m, cell_y_m, room, c)
+            held, c, is_near = out_plan[u], first[u], False
+            while c >= 0 and c != held:  # phase (i): cells in sorted order
+                if load[c] < places[c]:  # phase (ii): blocks, then power
+                    need = _need_w(level[u, c], noise_w[c], min_snr[u], min_power_w)
+                    if promised_w[c] + need <= limit_w[c]:
+                        break
+                if sticky and held >= 0:
+                    c = -1
+                    break
+                if not is_near:
+                    _take_distances(x_m[u], y_m[u], cell_x_m, cell_y_m, distance)
+                c = _next_choice(level[u], free, distance, by_site, c if is_near else -1)
+                is_near = True
                 if c < 0 or c == held:
                     break
-                if load[c] >= places[c]:  # phase (ii): blocks, then power
-                    continue
-                need = _need_w(level[u, c], noise_w[c], min_snr[u], min_power_w)
-                if promised_w[c] + need > limit_w[c]:
-                    continue
-                load[c] += 1
-                promised_w[c] += need
-                out_plan[u] = c
-                if held >= 0:
-                    left_cell[n_left] = held
-                    left_w[n_left] = _need_w(level[u, held], noise_w[held], min_snr[u], min_power_w)
-                    n_left += 1
-                break
+                n_better = _count_better(level[u], weight, distance, by_site, c)
+                if n_better >= n_candidates or (
+                    held >= 0 and n_better > _count_better(level[u], weight, distance, by_site, held)
+                ):
+                    c = -1
+            if c < 0 or c == held:
+                continue
+            load[c] += 1
+            promised_w[c] += need
+            if load[c] == places[c]:
+                free[c] = FULL
+                n_free -= 1
+            out_plan[u] = c
+            if held >= 0:
+                left_cell[n_left] = held
+                left_w[n_left] = _need_w(level[u, held], noise_w[held], min_snr[u], min_power_w)
+                n_left += 1
         for i in range(n_left):  # phase (iii): the plan is updated, and only now the places left are free
             load[left_cell[i]] -= 1
             promised_w[left_cell[i]] -= left_w[i]

@@ -32,7 +32,7 @@ BOTTOM: Final = -255 * 64
 LOWEST_RANK: Final = (-230 * 64) << 15
 """A cell received with less than -230 dBW a block, or not transmitting, is out of reach."""
 
-_OFF_WEIGHT: Final = -1_500_000_000
+OFF_WEIGHT: Final = -1_500_000_000
 
 RANK_CELLS: Final = 2**15 - 1
 """The most cells that ranks can tell apart."""
@@ -46,7 +46,7 @@ def rank_weights(power_per_block_w: Float32[Array, "cells"]) -> Int32[Array, "ce
     on = power_per_block_w > 0
     steps = np.rint(64.0 * linear_to_db(np.where(on, power_per_block_w, 1.0))).astype(np.int64)
     rows = RANK_CELLS - np.arange(len(on))
-    return np.where(on, (steps << 15) + rows, _OFF_WEIGHT).astype(np.int32)
+    return np.where(on, (steps << 15) + rows, OFF_WEIGHT).astype(np.int32)
 
 
 @dataclass(frozen=True)
