@@ -16,8 +16,8 @@ class User:
         self.serving = self.below = self.sinr = self.total = None
         self.left, self.left_ms = None, -(10**9)
 
-    def second(self, time_s, report, total_dbm, noise_dbm, offset_db):
-        """`report`: RSRP in dBm by cell, the serving cell first."""
+    def second(self, time_s, report, total_dbm, noise_dbm, offset_db, load=None):
+        """`report`: RSRP in dBm by cell, the serving cell first; each counts in the total with its `load`, or 1."""
         p, serving = self.p, next(iter(report))
         begin = {c: self.level.get(c, dbm) for c, dbm in report.items()}
         filtered = {c: self.filtered.get(c, dbm) for c, dbm in report.items()}
@@ -25,7 +25,8 @@ class User:
         held = {c: self.held.get(c) if same else None for c in report}
         below = self.below if same else None
         total = total_dbm if self.total is None else self.total
-        end_sinr = sinr_db(report[serving], total_dbm, noise_dbm[serving])
+        load = dict.fromkeys(report, 1.0) if load is None else load
+        end_sinr = sinr_db(report[serving], load[serving], total_dbm, noise_dbm[serving])
         sinr, log = (self.sinr if same else end_sinr, end_sinr), []
         for i in range(1, 26):
             at_ms, share = time_s * 1000 + i * SUBSTEP_MS, i / 25
@@ -45,14 +46,17 @@ class User:
             else:
                 if due is None:
                     continue
-                fails = sinr_db(now[due], heard, noise_dbm[due]) < p.qout_db
+                fails = sinr_db(now[due], load[due], heard, noise_dbm[due]) < p.qout_db
                 to, entry = (best, ("failure", due)) if fails else (due, ("handover", due))
             back = entry[0] == "handover" and to == self.left and at_ms - self.left_ms < 1000 * p.ping_pong_s
             log.append((i * SUBSTEP_MS, entry[0], serving, entry[1], back))
             if to != serving:
                 self.left, self.left_ms = serving, at_ms
             serving, below, held = to, None, dict.fromkeys(report)
-            sinr = sinr_db(begin[to], total, noise_dbm[to]), sinr_db(report[to], total_dbm, noise_dbm[to])
+            sinr = [
+                sinr_db(dbm, load[to], all_dbm, noise_dbm[to])
+                for dbm, all_dbm in ((begin[to], total), (report[to], total_dbm))
+            ]
         self.level, self.filtered, self.held = dict(report), filtered, held
         self.serving, self.below, self.sinr, self.total = serving, below, sinr[1], total_dbm
         return serving, log
@@ -75,6 +79,6 @@ class User:
         return max(ready, key=ready.get) if ready else None
 
 
-def sinr_db(own_dbm, total_dbm, noise_dbm):
+def sinr_db(own_dbm, load, total_dbm, noise_dbm):
     own, total, noise = (10 ** (x / 10) for x in (own_dbm, total_dbm, noise_dbm))
-    return 10 * log10(own / (max(total - own, 0) + noise))
+    return 10 * log10(own / (max(total - load * own, 0) + noise))

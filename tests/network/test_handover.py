@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mndt.network import handover
-from mndt.network.handover import SLOTS, hand_over, refused, smoothing, start
+from mndt.network.handover import SLOTS, hand_over, refused, smoothing, start, stayed
 from mndt.network.handover_parameters import HandoverParameters
 from mndt.parallel import set_threads
 from mndt.radio.channel import Received
@@ -25,10 +25,11 @@ NOISE_DBM = -140.0
 class Phone:
     """A few users fed second by second with the RSRP of every cell."""
 
-    def __init__(self, p, n_users, n_cells, *, offset_db=None, noise_dbm=NOISE_DBM, slots=SLOTS):
+    def __init__(self, p, n_users, n_cells, *, offset_db=None, noise_dbm=NOISE_DBM, slots=SLOTS, load=None):
         self.p, self.memory, self.serving = p, start(n_users), np.zeros(n_users, np.int32)
         self.offset_db = np.zeros(n_cells, np.float32) if offset_db is None else np.float32(offset_db)
         self.noise_dbm, self.slots = np.full(n_cells, noise_dbm, np.float32), slots
+        self.load = np.ones(n_cells, np.float32) if load is None else np.float32(load)
 
     def second(self, time_s, rsrp_dbm):
         """Every user reports its serving cell and the strongest others; returns the log."""
@@ -37,12 +38,12 @@ class Phone:
         for u, own in enumerate(self.serving):
             order = [own, *(c for c in np.argsort(-rsrp_dbm[u], kind="stable") if c != own)][: self.slots]
             cell[u, : len(order)], level[u, : len(order)] = order, rsrp_dbm[u, order]
-        watt = dbm_to_w(rsrp_dbm)
-        own_w = watt[np.arange(len(watt)), self.serving]
+        watt, rows = dbm_to_w(rsrp_dbm), np.arange(len(rsrp_dbm))
+        others_w = (watt * self.load).sum(axis=1) - (watt * self.load)[rows, self.serving]
         self.memory, self.serving, log = hand_over(
             self.p, self.memory, time_s=time_s, cell=cell, rsrp_dbm=level,
-            received=Received(self.serving, np.float32(own_w), np.float32(watt.sum(axis=1) - own_w)),
-            noise_w=np.float32(dbm_to_w(self.noise_dbm)), offset_db=self.offset_db,
+            received=Received(self.serving, np.float32(watt[rows, self.serving]), np.float32(others_w)),
+            noise_w=np.float32(dbm_to_w(self.noise_dbm)), offset_db=self.offset_db, load=self.load,
         )  # fmt: skip
         self.report = [
             dict(zip(c[c >= 0].tolist(), v[c >= 0].tolist(), strict=True)) for c, v in zip(cell, level, strict=True)
@@ -169,6 +170,107 @@ def test_a_refused_user_stays_and_asks_again():
     assert again.offset_ms.tolist() == [40 + 160]
 
 
+@pytest.mark.parametrize("filter_k", [0, 1, 4, 11, 19])
+def test_a_neighbour_exactly_at_the_threshold_never_enters(filter_k):
+    """The condition is a strict inequality, and a level that stays the same filters to itself."""
+    p = replace(QUIET, filter_k=filter_k, time_to_trigger_ms=0)
+    for own_dbm in (-90.0, -85.25, -101.5):
+        assert times_ms(Phone(p, 1, 2), [[own_dbm, own_dbm + 4.0]] * 4) == []
+        assert times_ms(Phone(p, 1, 2), [[own_dbm, own_dbm + 4.0 + 1 / 64]]) == [(40, 0, 1)]
+
+
+def test_a_link_fails_when_the_closed_form_says():
+    """SINR falls from +10 to -30 dB within a second: below -8 dB after 0.45 s, first seen at 480 ms."""
+    p = HandoverParameters(offset_db=15, hysteresis_db=15, t310_ms=400)
+    phone = Phone(p, 1, 2)
+    phone.second(0, [-80.0, -90.0])
+    log = phone.second(1, [-120.0, -90.0])
+    assert (log.offset_ms.tolist(), log.kind.tolist()) == ([480 + 400], [Mobility.RADIO_LINK_FAILURE])
+
+
+def test_two_handovers_in_one_second():
+    """Cell 1 is +5 dB all the time; cell 2 runs from -10 to +30 dB and is 4 dB above it from +9 dB on."""
+    p = replace(QUIET, time_to_trigger_ms=0)
+    phone = Phone(p, 1, 3)
+    phone.second(0, [-90.0, -87.0, -100.0])
+    log = phone.second(1, [-90.0, -85.0, -60.0])
+    # cell 1: 3 + 0.08 i > 4 at i = 13; cell 2: -10 + 1.6 i > 4 already at i = 9: it is first, and then best
+    assert (log.offset_ms.tolist(), log.to_cell.tolist()) == ([360], [2])
+    phone = Phone(p, 1, 3)
+    phone.second(0, [-90.0, -87.0, -110.0])
+    log = phone.second(1, [-90.0, -79.0, -70.0])
+    # cell 1: 3 + 0.32 i > 4 at i = 4; cell 2 over cell 1: -23 + 1.28 i > 4 at i = 22
+    assert (log.offset_ms.tolist(), log.from_cell.tolist(), log.to_cell.tolist()) == ([160, 880], [0, 1], [1, 2])
+
+
+def test_a_cell_that_leaves_the_report_is_forgotten():
+    p = replace(QUIET, time_to_trigger_ms=1280)
+    phone = Phone(p, 1, 3, slots=2)
+    neighbours = [[-90.0, -84.0, -99.0], [-90.0, -84.0, -80.0], [-90.0, -84.0, -99.0], [-90.0, -84.0, -99.0]]
+    assert times_ms(phone, neighbours) == [(2040 + 1280, 0, 1)]  # not at 1,320 ms
+
+
+def test_the_slot_of_a_cell_does_not_matter():
+    p = replace(QUIET, time_to_trigger_ms=1280, filter_k=4)
+    phone = Phone(p, 1, 4)
+    log = times_ms(phone, [[-90.0, -84.0, -95.0, -96.0], [-90.0, -84.0, -83.0, -82.5], [-90.0, -84.0, -95.0, -80.0]])
+    assert log[0] == (40 + 1280, 0, 1)  # it was first, then last of the neighbours
+
+
+def test_a_target_counts_in_the_total_with_its_load():
+    """Between silent cells a target 10 dB above the noise takes the user; a cell 15 dB above it makes that fail."""
+    p = replace(QUIET, time_to_trigger_ms=0, qout_db=-8.0)
+    level_dbm = [-105.0, -100.0, -85.0]
+    for load, kind in (([0.0, 0.01, 0.0], Mobility.HANDOVER), ([0.0, 0.01, 1.0], Mobility.HANDOVER_FAILURE)):
+        phone = Phone(p, 1, 3, noise_dbm=-110.0, load=load, offset_db=[0.0, 0.0, -24.0])
+        log = phone.second(0, level_dbm)
+        assert (log.kind[0], log.to_cell[0]) == (kind, 1)
+
+
+def entries(*rows):
+    """A log from (time, user, kind, from, to)."""
+    ms, user, kind, begin, end = np.int32(rows).T
+    return MobilityLog(ms, user, kind.astype(np.int8), begin, end, np.zeros(len(rows), bool))
+
+
+def test_what_did_not_happen_is_marked_as_refused():
+    go, fail, lost, no = (
+        Mobility.HANDOVER, Mobility.HANDOVER_FAILURE, Mobility.RADIO_LINK_FAILURE, Mobility.REFUSED
+    )  # fmt: skip
+    log = entries(
+        (40, 0, go, 5, 6), (40, 3, go, 5, 6), (80, 1, go, 5, 6), (80, 2, fail, 5, 6), (120, 1, go, 6, 5),
+        (160, 3, go, 6, 7), (200, 1, go, 5, 7), (240, 4, fail, 5, 6), (240, 5, go, 5, 6), (280, 5, lost, 6, 7),
+    )  # fmt: skip
+    wanted, got = np.int32([6, 7, 6, 7, 8, 7]), np.int32([6, 5, 5, 5, 5, -1])
+    # 0 got it; 1 came back to 5 and was refused at 7; 2 was refused where it would have failed; 3 never left;
+    # 4 failed at 6 and then had no place at 8; 5 was at 6 when it lost the link
+    assert refused(log, wanted, got).kind.tolist() == [go, no, go, no, go, no, no, fail, go, lost]
+
+
+def test_a_refused_user_has_left_no_cell():
+    p = replace(QUIET, time_to_trigger_ms=0, ping_pong_s=3.0)
+    phone = Phone(p, 1, 3, slots=2)
+    phone.second(0, [-90.0, -80.0, -99.0])  # goes from 0 to 1
+    before = phone.memory
+    phone.second(1, [-90.0, -80.0, -70.0])  # wants 2, and is refused
+    phone.memory = stayed(before, phone.memory, phone.serving, np.int32([1]))
+    phone.serving = np.int32([1])
+    log = phone.second(2, [-70.0, -80.0, -99.0])
+    assert (log.to_cell.tolist(), log.ping_pong.tolist()) == ([0], [True])
+
+
+def test_rows_are_independent_users():
+    rng = np.random.default_rng(8)
+    order, p, levels = rng.permutation(200), HandoverParameters(), rng.uniform(-100, -80, (5, 200, 4))
+    phone, shuffled = Phone(p, 200, 4), Phone(p, 200, 4)
+    for t, level in enumerate(levels):
+        log, other = phone.second(t, level), shuffled.second(t, level[order])
+        mine = {(ms, u, k, c) for ms, u, k, c in zip(log.offset_ms, log.user, log.kind, log.to_cell, strict=True)}
+        theirs = zip(other.offset_ms, order[other.user], other.kind, other.to_cell, strict=True)
+        assert mine == set(theirs)
+        np.testing.assert_array_equal(phone.memory.filtered_dbm[order], shuffled.memory.filtered_dbm)
+
+
 def test_idle_users_measure_nothing():
     memory = start(2)
     none = np.full((2, SLOTS), -1, np.int32)
@@ -193,16 +295,16 @@ def test_the_log_equals_the_plain_reference_on_random_walks(seed, ttt_ms, filter
     )
     n_users, n_cells = 6, 5
     offset_db = rng.integers(-3, 4, n_cells)
-    phone = Phone(p, n_users, n_cells, offset_db=offset_db, slots=4)
+    phone = Phone(p, n_users, n_cells, offset_db=offset_db, slots=4, load=rng.uniform(0.1, 1.0, n_cells))
     users = [by_hand.User(p) for _ in range(n_users)]
     rsrp_dbm = rng.uniform(-100, -80, (n_users, n_cells))
     for t in range(20):
         rsrp_dbm = rsrp_dbm + rng.normal(0, 3, rsrp_dbm.shape)
-        total_dbm = 10 * np.log10(dbm_to_w(np.float32(rsrp_dbm)).sum(axis=1)) + 30
+        total_dbm = 10 * np.log10((dbm_to_w(np.float32(rsrp_dbm)) * phone.load).sum(axis=1)) + 30
         log = phone.second(t, rsrp_dbm)
         expected = []
         for u, user in enumerate(users):
-            serving, entries = user.second(t, phone.report[u], total_dbm[u], phone.noise_dbm, offset_db)
+            serving, entries = user.second(t, phone.report[u], total_dbm[u], phone.noise_dbm, offset_db, phone.load)
             assert phone.serving[u] == serving
             expected += [(ms, u, *rest) for ms, *rest in entries]
         columns = (log.offset_ms, log.user, log.kind, log.from_cell, log.to_cell, log.ping_pong)

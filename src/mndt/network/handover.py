@@ -91,6 +91,7 @@ def hand_over(
     received: Received,
     noise_w: Float32[Array, "cells"],
     offset_db: Float32[Array, "cells"],
+    load: Float32[Array, "cells"] | None = None,
 ) -> tuple[Measurements, Int32[Array, "users"], MobilityLog]:
     """What happens to serving cells in the second that begins at `time_s`.
 
@@ -105,40 +106,81 @@ def hand_over(
         received: from the serving cell and all others at the end of the second (`Links.received_w`).
         noise_w: in one block.
         offset_db: the cells' individual offsets.
+        load: share of its pilot's level at which each cell counts among the others in `received`;
+            None: all cells transmit evenly, 1.
 
     Returns:
         The new memory; the cell every user wants at the end of the second, -1 without a connection;
-        and the log. A target may still refuse the user: see `refused`.
+        and the log. A target may still refuse the user: see `refused` and `stayed`.
     """
     from mndt.network import _handover
 
     p, n_users = parameters, len(cell)
-    enter_db, leave_db = p.offset_db + p.hysteresis_db, p.offset_db - p.hysteresis_db
+    rules = _handover.Rules(
+        substep_ms=SUBSTEP_MS,
+        ttt_ms=p.time_to_trigger_ms,
+        enter_db=np.float32(p.offset_db + p.hysteresis_db),
+        leave_db=np.float32(p.offset_db - p.hysteresis_db),
+        qout_db=np.float32(p.qout_db),
+        qin_db=np.float32(p.qin_db),
+        t310_ms=p.t310_ms,
+        ping_pong_ms=round(1000 * p.ping_pong_s),
+    )
     new = replace(memory, **_room(n_users), left=memory.left.copy(), left_ms=memory.left_ms.copy())
     n, first = np.empty(n_users, np.int32), np.empty(n_users, np.int32)
     entry = np.empty((n_users * _SUBSTEPS, 4), np.int32)
     by_rows(
-        _handover.hand_over, n_users, time_s * 1000, SUBSTEP_MS, np.float32(smoothing(p.filter_k)),
-        p.time_to_trigger_ms, np.float32(enter_db), np.float32(leave_db), np.float32(p.qout_db), np.float32(p.qin_db),
-        p.t310_ms, round(1000 * p.ping_pong_s),
-        cell, rsrp_dbm, received.own_w, received.others_w, noise_w, offset_db,
-        memory.cell, memory.rsrp_dbm, memory.filtered_dbm, memory.held_ms, memory.serving, memory.below_ms,
-        memory.sinr_db, memory.total_dbw, new.cell, new.rsrp_dbm, new.filtered_dbm, new.held_ms, new.serving,
-        new.below_ms, new.sinr_db, new.total_dbw, new.left, new.left_ms, n, first, entry,
+        _handover.hand_over, n_users, time_s * 1000, smoothing(p.filter_k), rules,
+        cell.reshape(-1), rsrp_dbm.reshape(-1), received.own_w, received.others_w, noise_w,
+        np.ones(len(noise_w), np.float32) if load is None else load, offset_db, *_arrays(memory), *_arrays(new),
+        new.left, new.left_ms, n, first, entry,
     )  # fmt: skip
     return new, new.serving, _log(n, first, entry)
 
 
 def refused(log: MobilityLog, wanted: Int32[Array, "users"], got: Int32[Array, "users"]) -> MobilityLog:
-    """The log with handovers of users that did not get the cell they wanted marked as refused.
+    """The log with what did not happen, as the target had no place for the user, marked as refused.
+
+    Of a user that did not get the cell it wanted, these are all handovers after it last came to the
+    cell it got, or last lost its link; and a failure at the very cell it wanted: without a place
+    there the user would not have been sent.
 
     >>> log = MobilityLog(np.int32([40]), np.int32([0]), np.int8([0]), np.int32([1]), np.int32([2]), np.array([False]))
     >>> refused(log, np.int32([2]), np.int32([1])).kind.tolist() == [Mobility.REFUSED]
     True
     """
-    missed = (log.kind == Mobility.HANDOVER) & (got[log.user] != wanted[log.user]) & (log.to_cell == wanted[log.user])
+    done, u = log.kind == Mobility.HANDOVER, log.user
+    settled = (done & (log.to_cell == got[u])) | (log.kind == Mobility.RADIO_LINK_FAILURE)
+    since_ms = np.full(len(got), -1, np.int32)
+    np.maximum.at(since_ms, u[settled], log.offset_ms[settled])
+    sent = done | ((log.kind == Mobility.HANDOVER_FAILURE) & (log.to_cell == wanted[u]))
+    missed = sent & (got[u] != wanted[u]) & (log.offset_ms > since_ms[u])
     kind = np.where(missed, np.int8(Mobility.REFUSED), log.kind)
     return replace(log, kind=kind, ping_pong=log.ping_pong & ~missed)
+
+
+def stayed(
+    before: Measurements, after: Measurements, wanted: Int32[Array, "users"], got: Int32[Array, "users"]
+) -> Measurements:
+    """The memory after `hand_over`, in which users that were refused have not left the cell they are in.
+
+    >>> before, after = start(1), replace(start(1), left=np.int32([4]))
+    >>> stayed(before, after, np.int32([2]), np.int32([4])).left.tolist()
+    [-1]
+    """
+    moved = got == wanted
+    return replace(
+        after,
+        left=np.where(moved, after.left, before.left),
+        left_ms=np.where(moved, after.left_ms, before.left_ms),
+    )
+
+
+def _arrays(memory: Measurements) -> list[Array]:
+    """What the kernel reads and writes, slots one after another."""
+    m = memory
+    slots = [array.reshape(-1) for array in (m.cell, m.rsrp_dbm, m.filtered_dbm, m.held_ms)]
+    return [*slots, m.serving, m.below_ms, m.sinr_db, m.total_dbw]
 
 
 def _room(n_users: int) -> dict[str, Array]:
