@@ -88,12 +88,31 @@ def _street() -> Ways:
 
 @dataclass(frozen=True)
 class Columns:
-    """A table as DuckDB gives it."""
+    """A table as DuckDB gives it; where SQL is asked for, by DuckDB itself."""
 
     values: dict[str, np.ndarray]
 
+    @property
+    def columns(self) -> list[str]:
+        return list(self.values)
+
     def fetchnumpy(self) -> dict[str, np.ndarray]:
         return dict(self.values)
+
+    def filter(self, expression: str) -> Any:
+        return self._relation().filter(expression)
+
+    def project(self, expressions: str) -> Any:
+        return self._relation().project(expressions)
+
+    def aggregate(self, expressions: str, groups: str = "") -> Any:
+        return self._relation().aggregate(expressions, groups)
+
+    def _relation(self) -> Any:
+        import duckdb
+        import pyarrow as pa
+
+        return duckdb.connect().from_arrow(pa.table({name: pa.array(v) for name, v in self.values.items()}))
 
 
 @dataclass(frozen=True)
@@ -108,6 +127,8 @@ class PaperRun:
     kpis: Columns
     cells: Columns
     users: Columns
+    areas: Columns
+    events: Columns
 
 
 def paper_run(name: str = "fundamentals", factor: float = 1.0, city: City | None = None, seed: int = 0) -> PaperRun:
@@ -120,6 +141,7 @@ def paper_run(name: str = "fundamentals", factor: float = 1.0, city: City | None
     totals["X.BacklogDl"] = np.zeros(SECONDS)
     totals["X.SatisfiedShare"] = np.full(SECONDS, 0.4 * factor)
     totals["X.OutageRatio"] = 0.3 / factor + rng.normal(0, 1e-3, SECONDS)
+    totals["PEE.AvgPower"] = np.full(SECONDS, 1000.0)
     row = np.tile(np.arange(n_cells), SECONDS)
     cells = {
         "time_s": np.repeat(time_s, n_cells),
@@ -130,6 +152,9 @@ def paper_run(name: str = "fundamentals", factor: float = 1.0, city: City | None
         "RRU.PrbAvailDl": np.full(len(row), 45),
         "DRB.PdcpSduVolumeDL": np.full(len(row), 2.0),
         "X.TransmitPower": np.full(len(row), 0.5),
+        "PEE.AvgPower": np.full(len(row), 250.0),
+        "X.Status": np.zeros(len(row), np.int8),
+        "X.NodeStatus": np.zeros(len(row), np.int8),
     }
     users = {
         "time_s": np.repeat([8 * 3600 + 59, 8 * 3600 + 119], USERS),
@@ -165,4 +190,53 @@ def paper_run(name: str = "fundamentals", factor: float = 1.0, city: City | None
         Columns({"time_s": time_s} | totals),
         Columns(cells),
         Columns(users),
+        paper_areas(factor),
+        paper_events(),
+    )
+
+
+def paper_areas(factor: float) -> Columns:
+    """Three minutes of the park, area 0, and of the way, area -1; 1 Mbit/s less than asked for in the park."""
+    n = 6
+    return Columns(
+        {
+            "time_s": np.repeat(8 * 3600 + np.array([0, 60, 120], np.int32), 2),
+            "seconds": np.full(n, 60, np.int32),
+            "area": np.tile(np.array([-1, 0], np.int32), 3),
+            "DRB.MeanActiveUeDl": np.full(n, 4.0),
+            "X.OfferedDl": np.tile([3e6, 5e6], 3),
+            "X.ThroughputDl": np.tile([3e6, 5e6 - 1e6 / factor], 3),
+            "X.OutageRatio": np.tile([0.1, 0.4 / factor], 3),
+        }
+    )
+
+
+MOVES = (  # kind, user, from_cell, cell, ping_pong
+    ("handover", 1, 0, 1, False),
+    ("handover", 2, 0, 1, False),
+    ("handover", 1, 1, 0, True),
+    ("refused", 3, 2, 0, False),
+    ("handover-failure", 4, 2, 0, False),
+    ("radio-link-failure", 5, 3, 3, False),
+    ("radio-link-failure", 5, 3, 3, False),
+    ("radio-link-failure", 6, 3, 2, False),
+)
+
+
+def paper_events() -> Columns:
+    """What happened to serving cells in the first second, and an outage, which is another matter."""
+    rows = [*MOVES, ("outage", 7, 1, 1, False)]
+    kind, user, from_cell, cell, ping_pong = (np.array(column) for column in zip(*rows, strict=True))
+    return Columns(
+        {
+            "time_s": np.full(len(rows), 8 * 3600, np.int32),
+            "offset_ms": np.where(kind == "outage", 0, 40).astype(np.int32),
+            "kind": kind,
+            "phase": np.full(len(rows), ""),
+            "user": user.astype(np.int32),
+            "cell": cell.astype(np.int32),
+            "from_cell": from_cell.astype(np.int32),
+            "ping_pong": ping_pong,
+            "target": np.full(len(rows), ""),
+        }
     )

@@ -8,15 +8,20 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from matplotlib.colors import to_rgb
+from click.testing import CliRunner
+from matplotlib.colors import PowerNorm, to_hex, to_rgb
 from PIL import Image
 
 from mndt import pictures
-from mndt.pictures import curves, layers, style
+from mndt.cli import main
+from mndt.errors import InputError
+from mndt.pictures import areas, curves, layers, scaling, style
+from mndt.pictures.bands import Band, lanes
 from mndt.state import Users
 from small_city import DEPTH_M, WIDTH_M, paper_run, small_city
 
@@ -279,3 +284,95 @@ def test_drawing_leaves_no_global_state() -> None:
         "sys.exit('matplotlib.pyplot' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+class TestBands:
+    def test_a_band_lies_from_its_beginning_to_its_end(self) -> None:
+        band = Band(8 * 3600 + 60, 8 * 3600 + 90, 8 * 3600 + 120, "A", "power cut")
+        axes = curves.kpi_curve({"run": paper_run().kpis.values}, "X.ThroughputDl", [band]).axes[0]
+        spans = [patch.get_bbox().intervalx.tolist() for patch in axes.patches]
+        assert spans == [[28860, 28920], [28890, 28920], [28860, 28920]]  # shade, its darker part, the strip above
+        assert [text.get_text() for text in axes.texts] == ["A power cut"]
+        assert axes.get_xlim() == (28800, 28980)
+
+    def test_a_narrow_one_has_its_letter_only_and_one_outside_nothing(self) -> None:
+        narrow, later = Band(28810, 28815, 28815, "A", "power cut"), Band(40000, 40060, 40060, "B", "power cut")
+        axes = curves.kpi_curve({"run": paper_run().kpis.values}, "X.ThroughputDl", [narrow, later]).axes[0]
+        assert [text.get_text() for text in axes.texts] == ["A"]
+        assert len(axes.patches) == 2
+
+    def test_what_overlaps_stands_in_other_lanes(self) -> None:
+        crowd_of = [Band(k, 100 + k, 100 + k, "A", "surge") for k in range(6)]
+        assert lanes(crowd_of, 0.05) == [0, 1, 2, 3, 4, 5]
+        axes = curves.kpi_curve({"run": {"time_s": np.arange(200), "X.SumRate": np.ones(200)}}, "X.SumRate", crowd_of)
+        assert len(axes.axes[0].texts) == 4
+
+    def test_a_run_without_the_kpi_has_no_line_and_keeps_the_others_colours(self) -> None:
+        known = paper_run().kpis.values
+        old = {name: values for name, values in known.items() if name != "PEE.AvgPower"}
+        (axes,) = curves.kpi_curve({"old": old, "new": known}, "PEE.AvgPower").axes
+        assert [line.get_color() for line in axes.lines] == [style.run_colour(1)] * 2
+
+
+class TestAreas:
+    def test_areas_are_shaded_by_their_figure(self) -> None:
+        city = small_city()
+        of_house = replace(city.areas, use=np.zeros(2, int), building=np.array([-1, 1]), x_m=np.zeros(2))
+        two = replace(of_house, y_m=np.zeros(2), size_m2=np.ones(2), point_start=np.array([0, 3, 3]))
+        city = replace(city, areas=two)
+        image = pixels(
+            layers.layer_picture(city.frame, areas.areas_layer(city, np.array([0.0, 4.0]), 4.0)), transparent=True
+        )
+        assert near(colour_at(image, 140, 230), areas.stops()[-1], 12)
+        assert colour_at(image, 160, 30)[3] == 0  # the park has none
+        assert colour_at(image, 30, 30)[3] == 0  # nor has the house
+        image = pixels(
+            layers.layer_picture(city.frame, areas.areas_layer(city, np.array([1.0, 0.0]), 4.0)), transparent=True
+        )
+        assert colour_at(image, 160, 30)[3] > 150
+        assert colour_at(image, 140, 230)[3] == 0
+
+    def test_the_legend_is_the_scale(self) -> None:
+        shade = areas.SHADES(PowerNorm(areas.BEND, 0, 8.0)(areas.stop_value(0.5, 8.0)))
+        assert to_hex(shade) == areas.stops(3)[1]
+
+
+class TestScaling:
+    FIGURES: ClassVar = {
+        **{f"steps_per_s_{n}x184": 1e6 / n**1.05 for n in (3250, 13_000, 100_000)},
+        **{f"steps_per_s_13000x{n}": 1e6 / 13_000**1.05 * (184 / n) ** 0.8 for n in (64, 184, 1000)},
+        "steps_per_s_100000": 5.6, "exponent_users": 1.05, "exponent_cells": 0.8, "look_up_links_per_s": 1e9,
+    }  # fmt: skip
+
+    def test_lines_have_the_fitted_slopes_and_pass_through_the_points(self) -> None:
+        figure = scaling.scaling(self.FIGURES)
+        for axes, exponent in zip(figure.axes, (1.05, 0.8), strict=True):
+            proportional, fitted, measured = ((line.get_xdata(), line.get_ydata()) for line in axes.lines)
+            for (x, y), slope in ((proportional, 1.0), (fitted, exponent)):
+                assert np.diff(np.log(y))[0] / np.diff(np.log(x))[0] == pytest.approx(slope)
+            assert np.interp(np.log(measured[0]), *map(np.log, fitted)) == pytest.approx(np.log(measured[1]))
+            assert f"exponent {exponent:.2f}" in axes.get_title(loc="left")
+        assert [axes.get_xlabel() for axes in figure.axes] == ["users, at 184 cells", "cells, at 13,000 users"]
+
+    def test_it_is_written_whole(self, tmp_path: Path) -> None:
+        path = scaling.save_scaling(self.FIGURES, tmp_path / "growth.png")
+        with Image.open(path) as image:
+            assert image.size == (1500, 585)
+        assert list(tmp_path.iterdir()) == [path]
+
+    def test_too_few_sizes_are_refused(self, tmp_path: Path) -> None:
+        with pytest.raises(InputError, match="two numbers of users and of cells"):
+            scaling.save_scaling({"steps_per_s_13000x184": 100.0, "exponent_users": 1.0}, tmp_path / "growth.png")
+        assert not list(tmp_path.iterdir())
+
+    @pytest.mark.parametrize("wrong", [["--quick"], ["--moving", "0.1"], ["--quick", "--moving", "0.5"]])
+    def test_the_command_refuses_before_it_measures(self, wrong: list[str], tmp_path: Path) -> None:
+        answer = CliRunner().invoke(main, ["bench", "step", "--plot", str(tmp_path / "growth.png"), *wrong])
+        assert answer.exit_code == 2
+        assert "leave out --quick and --moving" in answer.output
+
+    @pytest.mark.parametrize("name", ["growth.svg", "nowhere/growth.png"])
+    def test_the_command_refuses_a_place_it_cannot_write(self, name: str, tmp_path: Path) -> None:
+        answer = CliRunner().invoke(main, ["bench", "step", "--plot", str(tmp_path / name)])
+        assert answer.exit_code == 2
+        assert "a file .png in a folder that exists" in answer.output

@@ -320,12 +320,33 @@ def bench() -> None:
     help="Share of the users that moves; below 1 what did not change is kept.",
 )
 @click.option("--quick", is_flag=True, help="Smaller, within a minute.")
+@click.option("--plot", type=click.Path(path_type=Path), metavar="PNG", help="Draw how a second grows with the size.")
 @json_option
-def bench_step(users: int, cells: int, threads: int, moving: float, quick: bool, as_json: bool) -> None:
+def bench_step(
+    users: int, cells: int, threads: int, moving: float, quick: bool, plot: Path | None, as_json: bool
+) -> None:
     """The radio part of a second, and the whole second, beside CRRM."""
     from mndt.checks import bench_step
 
-    _show(lambda: bench_step.run(users=users, cells=cells, threads=threads, moving=moving, quick=quick), as_json)
+    if plot is not None:
+        _refuse_plot(plot, quick or moving < 1.0)
+    measured = _show(
+        lambda: bench_step.run(users=users, cells=cells, threads=threads, moving=moving, quick=quick), as_json
+    )
+    if plot is not None:
+        from mndt.pictures.scaling import save_scaling
+
+        _say(f"plot: {save_scaling(measured.figures, plot)}")
+
+
+def _refuse_plot(plot: Path, no_sizes: bool) -> None:
+    """Minutes of measurement shall not end with an error that could be told before."""
+    from mndt.errors import InputError
+
+    if no_sizes:
+        raise InputError("--plot", plot, allowed="only where sizes are compared", fix="leave out --quick and --moving")
+    if plot.suffix != ".png" or not plot.parent.is_dir():
+        raise InputError("--plot", plot, allowed="a file .png in a folder that exists", fix="change the name")
 
 
 @bench.command("assignment")
@@ -380,13 +401,14 @@ def reproduce_table1(seed: int, as_json: bool) -> None:
     _show(lambda: table1.run(seed=seed), as_json)
 
 
-def _show(measure: Callable[[], Result], as_json: bool) -> None:
+def _show(measure: Callable[[], Result], as_json: bool) -> Result:
     from mndt.checks.output import timed
 
     result = timed(measure)
     click.echo(result.text())
     if as_json:
         click.echo(result.json())
+    return result
 
 
 if __name__ == "__main__":

@@ -56,15 +56,16 @@ def compare(a: Run, b: Run, *, batch_s: int = 60) -> list[Difference]:
             fix="run both with the same start and minutes",
         )
     whole_a, whole_b = summarise(one), summarise(two)
+    both = [name for name in whole_a if name in whole_b]  # an older run may lack some
     fields = {f.column: f for f in KPI_FIELDS if f.level == "total"}
     counted = {name for name, field in fields.items() if field.counted}
     without: list[dict[str, float]] = []  # differences, each with one batch left out
     for kept in _all_but_one(len(one["time_s"]), batch_s):
         less_a, less_b = summarise(_rows(one, kept)), summarise(_rows(two, kept))
         scale = {name: len(kept) / np.count_nonzero(kept) for name in counted}  # a count adds up
-        without.append({name: scale.get(name, 1.0) * (less_b[name] - less_a[name]) for name in whole_a})
+        without.append({name: scale.get(name, 1.0) * (less_b[name] - less_a[name]) for name in both})
     found = []
-    for name in whole_a:
+    for name in both:
         difference = whole_b[name] - whole_a[name]
         half = _half_width(np.array([less[name] for less in without]))
         values = (whole_a[name], whole_b[name], difference, difference - half, difference + half)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from mndt.checks.output import aligned, planner_table
 from mndt.errors import InputError
 from mndt.experiments.table1 import TABLE1
 from mndt.parallel import bar, shows_progress
+
+if TYPE_CHECKING:
+    from mndt.runfolder import Run
 
 POLICIES: Final = ("fundamentals", "proportional-fair")
 
@@ -56,9 +59,32 @@ def demo(out: Path, *, full: bool = False, say: Say = print, echo: Say = print) 
         report = write_report(finished, out / "report.html")
     echo("")
     echo(planner_table(finished))
+    for line in story(finished):
+        echo(line)
     echo(f"\nreport: {report.resolve()}")
     say(f"({time.perf_counter() - began:.0f} s)")
     return report
+
+
+def story(runs: Sequence[Run]) -> list[str]:
+    """What the network took and how users moved through it, one sentence each.
+
+    Args:
+        runs: finished, over the same time.
+    """
+    minutes = runs[0].info["steps"] / 60
+    kwh = [f"{run.summary['PEE.Energy']:.2f} kWh under {run.name}" for run in runs]
+    per_traffic = [f"{run.summary['PEE.AvgPower'] / run.summary['X.ThroughputDl'] * 1e6:.1f}" for run in runs]
+    moved = [
+        f"{run.summary['X.Handovers']:,.0f} handovers under {run.name} "
+        f"({run.summary['X.Handovers'] / (run.summary['DRB.MeanActiveUeDl'] * minutes):.2f} a minute and active user)"
+        for run in runs
+    ]
+    return [
+        f"In {minutes:g} minutes the stations took {' and '.join(kwh)}: "
+        f"{' and '.join(per_traffic)} W for each Mbit/s delivered.",
+        f"There were {' and '.join(moved)}.",
+    ]
 
 
 def working(text: str, say: Say) -> AbstractContextManager[object]:

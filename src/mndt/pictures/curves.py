@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
 
+from mndt.pictures.bands import Band, draw_bands
 from mndt.pictures.style import GRID, INK, MUTED, quiet_axes, run_colour, run_dash
 from mndt.pictures.words import shown
 
@@ -24,6 +25,9 @@ MOST_POINTS: Final = 2000
 
 CURVES: Final = ("X.ThroughputDl", "X.SatisfiedShare", "X.OutageRatio", "DRB.MeanActiveUeDl")
 """What is shown over time."""
+
+UNITS: Final = {"DRB.MeanActiveUeDl": "users", "X.Handovers": "per second"}
+"""What stands at the axis of KPIs that are plain numbers over a run."""
 
 RATE_RANGE_BPS: Final = (1e4, 1e9)
 """Ends of the axis of rates when nobody has any."""
@@ -66,23 +70,33 @@ def kpi_curves(runs: Sequence[RunTables], columns: Sequence[str] = CURVES) -> Fi
     return fig
 
 
-def kpi_curve(totals: dict[str, dict[str, Array]], column: str) -> Figure:
+def kpi_curve(totals: dict[str, dict[str, Array]], column: str, bands: Sequence[Band] = ()) -> Figure:
     """One KPI over time.
 
     Args:
-        totals: name of a run -> its table of totals with `time_s`.
+        totals: name of a run -> its table of totals with `time_s`; one without the KPI has no line.
         column: which KPI.
+        bands: stretches of time to shade.
     """
     fig = Figure(figsize=(6.2, 2.7), layout="constrained", facecolor="white")
-    draw_curve(fig.add_subplot(), totals, column, titled=False)
+    draw_curve(fig.add_subplot(), totals, column, bands, titled=False)
     return fig
 
 
-def draw_curve(axes: Axes, totals: dict[str, dict[str, Array]], column: str, *, titled: bool = True) -> None:
+def draw_curve(
+    axes: Axes,
+    totals: dict[str, dict[str, Array]],
+    column: str,
+    bands: Sequence[Band] = (),
+    *,
+    titled: bool = True,
+) -> None:
     """Raw values thin, their running mean bold; the time of day below."""
     look = shown(column)
     highest = 0.0
     for row, (name, table) in enumerate(totals.items()):
+        if column not in table:
+            continue
         time_s, values = np.asarray(table["time_s"]), np.asarray(table[column], dtype=np.float64) * look.scale
         if column == "X.SatisfiedShare":
             values, mean = satisfied(table, 1) * look.scale, satisfied(table, SMOOTH_S) * look.scale
@@ -103,7 +117,8 @@ def draw_curve(axes: Axes, totals: dict[str, dict[str, Array]], column: str, *, 
     axes.yaxis.set_major_locator(MaxNLocator(5))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
     axes.set_xlabel("time of day")
-    axes.set_ylabel(look.unit or "users")
+    axes.set_ylabel(look.unit or UNITS.get(column, ""))
+    draw_bands(axes, bands)
     if titled:
         axes.set_title(look.label, loc="left", fontsize=10, color=INK)
 

@@ -66,10 +66,16 @@ def symbol_radius_m(width_m: float, depth_m: float) -> float:
     return 0.02 * float(np.sqrt(width_m * depth_m))
 
 
-def canvas(frame: Frame, *, strip_px: int = 0) -> tuple[Figure, Axes, Scale]:
-    """An empty map of the frame, full to the edges, with an optional strip below for a legend."""
+def canvas(frame: Frame, *, strip_px: int = 0, small: float = 1.0) -> tuple[Figure, Axes, Scale]:
+    """An empty map of the frame, full to the edges.
+
+    Args:
+        frame: of the city.
+        strip_px: height of a strip below, for a legend.
+        small: share of the usual number of pixels.
+    """
     width_m, depth_m = max(frame.width_m, 1.0), max(frame.depth_m, 1.0)
-    scale = Scale(width_m, depth_m, float(np.sqrt(PICTURE_PIXELS / (width_m * depth_m))))
+    scale = Scale(width_m, depth_m, float(np.sqrt(small * PICTURE_PIXELS / (width_m * depth_m))))
     width_px, depth_px = (round(side * scale.pixels_per_m) for side in (width_m, depth_m))
     fig = Figure(figsize=(width_px / DPI, (depth_px + strip_px) / DPI), dpi=DPI, facecolor="white")
     share = depth_px / (depth_px + strip_px)
@@ -79,9 +85,9 @@ def canvas(frame: Frame, *, strip_px: int = 0) -> tuple[Figure, Axes, Scale]:
     return fig, axes, scale
 
 
-def layer_picture(frame: Frame, *layers: Layer) -> Figure:
-    """The layers alone, edge to edge, in their order."""
-    fig, axes, scale = canvas(frame)
+def layer_picture(frame: Frame, *layers: Layer, small: float = 1.0) -> Figure:
+    """The layers alone, edge to edge, in their order; `small` is a share of the usual number of pixels."""
+    fig, axes, scale = canvas(frame, small=small)
     for layer in layers:
         layer(axes, scale)
     return fig
@@ -90,8 +96,8 @@ def layer_picture(frame: Frame, *layers: Layer) -> Figure:
 # ---- ground -----------------------------------------------------------------------------------
 
 
-def ground(city: City) -> Layer:
-    """Parks, footways, roads by class, and buildings shaded by height."""
+def ground(city: City, *, flat: bool = False) -> Layer:
+    """Parks, footways, roads by class, and buildings shaded by height; all alike where `flat`."""
 
     def draw(axes: Axes, scale: Scale) -> None:
         axes.add_patch(_sheet(scale, GROUND))
@@ -99,7 +105,7 @@ def ground(city: City) -> Layer:
         footways = _lines(city.footways, np.arange(city.footways.n_edges))
         axes.add_collection(LineCollection(footways, colors=FOOTWAY, linewidths=scale.points(1.5), zorder=0.8))
         _draw_roads(axes, scale, city.roads)
-        shades = HEIGHT_SHADES(np.clip(city.buildings.height_m / TALL_M, 0, 1))
+        shades = HEIGHT_SHADES(np.clip(city.buildings.height_m / TALL_M, 0, 0 if flat else 1))
         edge = scale.points(0.4)
         axes.add_collection(
             PathCollection(building_paths(city), facecolors=shades, edgecolors="#a8a197", linewidths=edge, zorder=2)

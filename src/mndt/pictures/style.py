@@ -30,6 +30,9 @@ RUN_DASHES: Final = ("solid", (0, (5, 1.6)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 
 CELL_COLOURS: Final = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#ee8833")
 """Colours of cells (Paul Tol's bright scheme, https://sronpersonalpages.nl/~pault/, and orange)."""
 
+BAND: Final = "#c98a00"
+"""Shade of stretches of time in which something happens."""
+
 UNSERVED: Final = "#000000"
 HALO: Final = "#ffffff"
 
@@ -50,6 +53,7 @@ _VARIABLES: Final = {
     INK: "ink",
     MUTED: "muted",
     GRID: "grid",
+    BAND: "band",
     **{colour: f"run-{row}" for row, colour in enumerate(RUN_COLOURS)},
 }
 

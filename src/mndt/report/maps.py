@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from mndt.report import incidents
 from mndt.report.view import RunView, View
 
 if TYPE_CHECKING:
@@ -27,11 +28,14 @@ def city_values(view: View) -> dict[str, Any]:
     from mndt.pictures import layers, to_png_base64
     from mndt.pictures.style import CELL_COLOURS
 
-    city = view.city
+    city, notes = view.city, incidents.notes(view)
     base = layers.layer_picture(city.frame, layers.ground(city))
     heights = [0, 10, 20, 30, int(layers.TALL_M)]
+    frame = _frame(view)
+    for row, note in notes.items():
+        frame["shapes"][row]["label"] += f", {note}"
     return {
-        "frame": _frame(view),
+        "frame": frame,
         "attribution": city.attribution,
         "base": to_png_base64(base),
         "users": [_users(view, run) for run in view.runs],
@@ -42,7 +46,10 @@ def city_values(view: View) -> dict[str, Any]:
         "heights": [(h, layers.height_colour(h)) for h in heights],
         "known_heights": int(city.buildings.height_known.sum()),
         "buildings": len(city.buildings),
-        "hover": _hover(view),
+        "hover": _hover(view, notes),
+        "outs": [frame["shapes"][row] for row in sorted(notes)],
+        "circles": incidents.circles(view),
+        "letter_m": round(1.5 * layers.symbol_radius_m(city.frame.width_m, city.frame.depth_m), 1),
     }
 
 
@@ -128,13 +135,28 @@ def _shapes(city: City) -> list[dict[str, Any]]:
 
     drawn = zip(layers.cell_outlines(city), layers.cell_colours(city), city.cells.name, strict=True)
     return [
-        {"path": _path(xy, city.frame.depth_m), "colour": colour, "label": f"{name}, {kind(city, row)}"}
+        {
+            "path": _path(xy, city.frame.depth_m),
+            "cross": _cross(xy, city),
+            "colour": colour,
+            "label": f"{name}, {kind(city, row)}",
+        }
         for row, (xy, colour, name) in enumerate(drawn)
     ]
 
 
 def _path(xy: Array, depth_m: float) -> str:
     return "M" + "L".join(f"{x:.1f} {depth_m - y:.1f}" for x, y in xy) + "Z"
+
+
+def _cross(xy: Array, city: City) -> str:
+    """An X over the symbol of a cell, as an SVG path."""
+    from mndt.pictures import layers
+
+    x, y = xy.mean(axis=0)
+    arm = 0.32 * layers.symbol_radius_m(city.frame.width_m, city.frame.depth_m)
+    left, top, side = x - arm, city.frame.depth_m - y - arm, 2 * arm
+    return f"M{left:.1f} {top:.1f}l{side:.1f} {side:.1f}m0 {-side:.1f}l{-side:.1f} {side:.1f}"
 
 
 def kind(city: City, cell: int) -> str:
@@ -160,22 +182,33 @@ def _kinds(city: City) -> set[str]:
     }
 
 
-def _hover(view: View) -> str:
+def _hover(view: View, notes: dict[int, str]) -> str:
     """Figures of every cell for the small window at the mouse, as JSON that may stand in a script element."""
     city = view.city
+    known = [c for c in _HOVER_COLUMNS if any(np.isfinite(run.per_cell[c[0]]).any() for run in view.runs)]
     cells = [
         {
             "name": city.cells.name[row],
             "site": city.sites.name[city.cells.site[row]],
             "kind": kind(city, row),
-            "runs": [
-                [round(float(run.per_cell[key][row]) * scale, 2) for key, scale in _HOVER_COLUMNS] for run in view.runs
-            ],
+            "note": notes.get(row, ""),
+            "runs": [[_rounded(float(run.per_cell[key][row]) * scale) for key, scale, _ in known] for run in view.runs],
         }
         for row in range(len(city.cells))
     ]
-    text = json.dumps({"runs": view.names, "cells": cells}, ensure_ascii=False, separators=(",", ":"))
+    values = {"runs": view.names, "labels": [label for _, _, label in known], "cells": cells}
+    text = json.dumps(values, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c")
 
 
-_HOVER_COLUMNS: Final = (("block_use", 1.0), ("connected", 1.0), ("rate_bps", 1e-6), ("below_share", 1.0))
+def _rounded(value: float) -> float | None:
+    return round(value, 2) if np.isfinite(value) else None
+
+
+_HOVER_COLUMNS: Final = (
+    ("block_use", 1.0, "blocks in use (%)"),
+    ("connected", 1.0, "users connected"),
+    ("rate_bps", 1e-6, "delivered (Mbit/s)"),
+    ("below_share", 1.0, "below minimum (%)"),
+    ("consumed_w", 1.0, "consumed (W)"),
+)

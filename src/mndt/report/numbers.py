@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, Final
 
 from mndt.network.kpi import KPI_FIELDS
@@ -10,6 +11,9 @@ from mndt.report.view import RunView, View
 
 LEAST_DIFFERENCE: Final = 0.005
 """In the units of the page; less is no difference to a planner."""
+
+SLIGHT: Final = 0.01
+"""As a share of what it was before; less is no difference to a planner either."""
 
 
 def of(run: RunView, column: str) -> str:
@@ -22,7 +26,7 @@ def of(run: RunView, column: str) -> str:
     from mndt.pictures.words import digits, shown
 
     look = shown(column)
-    return f"{digits(run.summary[column] * look.scale)} {look.unit}".strip()
+    return f"{digits(run.total(column) * look.scale)} {look.unit}".strip()
 
 
 def verdict(difference: float, better: int) -> str:
@@ -69,12 +73,58 @@ def percent(before: float, after: float) -> str:
     return f"{sign}{abs(change):.1f} %" if abs(change) < 9.95 else f"{sign}{abs(change):.0f} %"
 
 
+def per(part: float, whole: float) -> float:
+    """A quotient; unknown of nothing.
+
+    >>> per(1.0, 4.0), per(1.0, 0.0)
+    (0.25, nan)
+    """
+    return part / whole if whole > 0 else math.nan
+
+
+def measure(
+    label: str, values: Sequence[float], unit: str, better: int, meaning: str, *, tag: str = ""
+) -> dict[str, Any]:
+    """A row of a table of measures: a value per run, the difference of the last from the first, what it means.
+
+    Args:
+        label: its name.
+        values: one a run, in `unit`; nan where a run does not know it.
+        unit: as printed.
+        better: 1 = more is better, -1 = less is, 0 = neither by itself.
+        meaning: a sentence.
+        tag: a word of warning beside the name.
+    """
+    from mndt.pictures.words import digits
+
+    first, last = values[0], values[-1]
+    several = len(values) > 1
+    return {
+        "label": label,
+        "values": [digits(value) for value in values],
+        "unit": unit,
+        "difference": difference_text(first, last, unit) if several else "",
+        "verdict": verdict(math.copysign(1.0, last - first), better) if several and not is_slight(first, last) else "",
+        "meaning": meaning,
+        "tag": tag,
+    }
+
+
+def is_slight(before: float, after: float) -> bool:
+    """Whether a change is too small, or unknown, to be called better or worse where no interval is at hand.
+
+    >>> is_slight(200.0, 200.5), is_slight(200.0, 210.0), is_slight(math.nan, 1.0)
+    (True, False, True)
+    """
+    return not abs(after - before) >= SLIGHT * abs(before)
+
+
 def tile(view: View, column: str) -> dict[str, Any]:
     """One headline figure: a value per run, and how the others differ from the first."""
     from mndt.pictures.words import digits, shown
 
     look = shown(column)
-    values = [run.summary[column] * look.scale for run in view.runs]
+    values = [run.total(column) * look.scale for run in view.runs]
     longest = 100.0 if look.unit == "%" else max([v for v in values if math.isfinite(v)] or [1.0])
     rows = [
         {
@@ -83,7 +133,7 @@ def tile(view: View, column: str) -> dict[str, Any]:
             "value": digits(value),
             "bar": 100 * value / longest if longest and math.isfinite(value) else 0.0,
             "difference": difference_text(values[0], value, look.unit) if row else "",
-            "verdict": verdict(value - values[0], look.better) if row else "",
+            "verdict": verdict(value - values[0], look.better) if row and not is_slight(values[0], value) else "",
         }
         for row, (run, value) in enumerate(zip(view.runs, values, strict=True))
     ]
@@ -130,9 +180,10 @@ def kpi_rows(view: View) -> list[dict[str, Any]]:
     first, last = view.runs[0], view.runs[-1]
     intervals = _intervals(view)
     rows = []
-    for number, f in enumerate((f for f in KPI_FIELDS if f.level == "total" and f.column in first.summary), start=1):
+    known = {column for run in view.runs for column in run.summary}
+    for number, f in enumerate((f for f in KPI_FIELDS if f.level == "total" and f.column in known), start=1):
         look = shown(f.column)
-        values = [run.summary[f.column] * look.scale for run in view.runs]
+        values = [run.total(f.column) * look.scale for run in view.runs]
         low, high = intervals.get(f.column, (0.0, 0.0))
         unclear = f.column in intervals and low <= 0 <= high
         rows.append(

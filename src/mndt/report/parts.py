@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Final
 
 import numpy as np
 
-from mndt.report import maps, numbers
+from mndt.report import incidents, maps, numbers
+from mndt.report.areas import areas_part
+from mndt.report.energy import POWER, energy_part
+from mndt.report.incidents import incidents_part
+from mndt.report.mobility import mobility_part
 from mndt.report.section import Part, Section, fill
 from mndt.report.view import RunView, View
 
-HEADLINE: Final = ("X.ThroughputDl", "X.SatisfiedShare", "X.OutageRatio")
+HEADLINE: Final = ("X.ThroughputDl", "X.SatisfiedShare", "X.OutageRatio", POWER)
 """What a planner wants to know first."""
 
 NOTES: Final = {
@@ -41,11 +46,16 @@ def heading(view: View) -> dict[str, Any]:
         "seeds": sorted({int(run.run.info["seed"]) for run in view.runs}),
         "names": view.names,
         "policies": [(name, sentence) for name in policies if (sentence := in_a_sentence(name))],
-        "tiles": [numbers.tile(view, column) for column in HEADLINE],
+        "tiles": [numbers.tile(view, column) for column in HEADLINE if column != POWER or _knows_power(view)],
+        "incidents": len(view.incidents),
         "finding": numbers.finding(view),
         "attribution": view.city.attribution,
         "version": first.run.info["versions"]["mndt"],
     }
+
+
+def _knows_power(view: View) -> bool:
+    return any(math.isfinite(run.total(POWER)) for run in view.runs)
 
 
 def map_part(view: View) -> Section:
@@ -70,15 +80,17 @@ def curves_part(view: View) -> Section:
     from mndt.pictures import curves, to_svg
     from mndt.pictures.words import shown
 
-    totals = {run.name: run.totals for run in view.runs}
+    totals, bands = {run.name: run.totals for run in view.runs}, incidents.bands(view)
     panels = []
     for row, column in enumerate(curves.CURVES):
         look = shown(column)
         values = " and ".join(f"{numbers.of(run, column)} under {run.name}" for run in view.runs)
-        label = f"{look.label} over time: {values} on average."
-        svg = to_svg(curves.kpi_curve(totals, column), name=f"curve{row}", label=label)
+        label = f"{look.label} over time: {values} on average.{incidents.spoken(view)}"
+        svg = to_svg(curves.kpi_curve(totals, column, bands), name=f"curve{row}", label=label)
         panels.append({"label": look.label, "unit": look.unit, "svg": svg, "note": NOTES.get(column, "")})
     lead = f"Bold: running mean over {curves.SMOOTH_S} s. Thin: every second."
+    if bands:
+        lead += " Shaded: incidents, by the letters of the table below."
     return Section("KPIs over time", fill("curves.html", {"panels": panels, "names": view.names}), "curves", lead)
 
 
@@ -190,9 +202,13 @@ PARTS: Final[tuple[Part, ...]] = (
     map_part,
     coverage_part,
     curves_part,
+    incidents_part,
     rates_part,
-    kpis_part,
+    mobility_part,
+    energy_part,
     cells_part,
+    areas_part,
+    kpis_part,
     table1_part,
     making_part,
 )

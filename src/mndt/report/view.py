@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from mndt.errors import InputError
 if TYPE_CHECKING:
     from mndt.city.model import City
     from mndt.report.coverage import Coverage
+    from mndt.report.incidents import Happening
     from mndt.scenario import Scenario
 
 Array = np.ndarray
@@ -22,10 +23,23 @@ Columns = dict[str, Array]
 
 
 class Table(Protocol):
-    """Columns by name, as a DuckDB relation gives them."""
+    """A table as DuckDB has it; expressions are SQL, so that long runs are summed up without being read whole."""
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns."""
 
     def fetchnumpy(self) -> Any:
         """A dict: column name -> array."""
+
+    def filter(self, expression: str, /) -> Table:
+        """The rows for which it holds."""
+
+    def project(self, expressions: str, /) -> Table:
+        """Some columns."""
+
+    def aggregate(self, expressions: str, groups: str = "", /) -> Table:
+        """One row for each group."""
 
 
 class RunLike(Protocol):
@@ -60,6 +74,14 @@ class RunLike(Protocol):
         """One row a second and cell."""
 
     @property
+    def areas(self) -> Table:
+        """One row a minute and area of interest; area -1 is the way."""
+
+    @property
+    def events(self) -> Table:
+        """What happened to whom."""
+
+    @property
     def users(self) -> Table:
         """Everyone, once a minute."""
 
@@ -87,6 +109,30 @@ class RunView:
         last = self.users["time_s"] == self.users["time_s"].max()
         return {name: values[last] for name, values in self.users.items()}
 
+    @property
+    def span_s(self) -> tuple[int, int]:
+        """Its first second and the first one after it."""
+        return int(self.totals["time_s"][0]), int(self.totals["time_s"][-1]) + 1
+
+    @property
+    def seconds(self) -> int:
+        """How many were simulated."""
+        return len(self.totals["time_s"])
+
+    def total(self, column: str) -> float:
+        """A total over the run; nan where the run did not record it."""
+        return self.summary.get(column, float("nan"))
+
+    def table(self, name: Literal["areas", "cells", "events"], *columns: str) -> Table | None:
+        """A table of the run, or None where an older version wrote the run and it lacks these columns."""
+        try:
+            found: Table = getattr(self.run, name)
+        except InputError as error:
+            if error.field == "run":  # no part of this table; a damaged one is another matter
+                return None
+            raise
+        return found if set(columns) <= set(found.columns) else None
+
 
 @dataclass(frozen=True)
 class View:
@@ -104,6 +150,13 @@ class View:
     def names(self) -> list[str]:
         """Names of the runs."""
         return [run.name for run in self.runs]
+
+    @cached_property
+    def incidents(self) -> tuple[Happening, ...]:
+        """What the scripts of the runs made happen, in order of time."""
+        from mndt.report.incidents import happenings
+
+        return happenings(self)
 
 
 def view(runs: Sequence[RunLike], coverage: Coverage | None = None) -> View:
@@ -132,11 +185,21 @@ def view(runs: Sequence[RunLike], coverage: Coverage | None = None) -> View:
 
 
 def _read(run: RunLike, name: str) -> RunView:
-    return RunView(name, run, _plain(run.kpis), _plain(run.users), over_time(_plain(run.cells), len(run.city.cells)))
+    have = run.cells.columns
+    wanted = ", ".join(f'"{column}"' for column in ("time_s", "cell", *_NEEDED, *_WELCOME) if column in have)
+    cells = plain(run.cells.project(wanted))
+    return RunView(name, run, plain(run.kpis), plain(run.users), over_time(cells, len(run.city.cells)))
 
 
-def _plain(table: Table) -> Columns:
+def plain(table: Table) -> Columns:
+    """The columns of a table as arrays."""
     return {name: np.ma.getdata(values) for name, values in table.fetchnumpy().items()}
+
+
+_NEEDED: Final = (
+    "RRC.ConnMean", "X.BelowMinimum", "RRU.PrbUsedDl", "RRU.PrbAvailDl", "DRB.PdcpSduVolumeDL", "X.TransmitPower",
+)  # fmt: skip
+_WELCOME: Final = ("PEE.AvgPower",)
 
 
 def over_time(cells: Columns, n_cells: int) -> Columns:
@@ -148,7 +211,8 @@ def over_time(cells: Columns, n_cells: int) -> Columns:
 
     Returns:
         Columns `block_use` (%), `connected` (users), `rate_bps` (delivered), `below` (users below the
-        minimum of their service), `below_share` (of its connected users, %), `power_w`.
+        minimum of their service), `below_share` (of its connected users, %), `power_w` (radiated), and
+        `consumed_w`, nan where it was not recorded.
     """
     row = np.asarray(cells["cell"], dtype=np.int64)
     seconds = np.maximum(np.bincount(row, minlength=n_cells), 1)
@@ -165,4 +229,5 @@ def over_time(cells: Columns, n_cells: int) -> Columns:
         "below": below / seconds,
         "below_share": 100 * np.divide(below, connected, out=np.zeros(n_cells), where=connected > 0),
         "power_w": total("X.TransmitPower") / seconds,
+        "consumed_w": total("PEE.AvgPower") / seconds if "PEE.AvgPower" in cells else np.full(n_cells, np.nan),
     }

@@ -5,19 +5,19 @@
   // Small window with a cell's figures.
   const data = document.getElementById("cell-figures"), box = document.querySelector(".window");
   if (data && box) {
-    const { runs, cells } = JSON.parse(data.textContent);
+    const { runs, labels, cells } = JSON.parse(data.textContent);
     const fill = (cell) => {
       const title = element("p"), table = element("table");
       title.append(element("strong", cell.name), ` ${cell.kind}, site ${cell.site}`);
       const head = element("tr");
       head.append(element("th"), ...runs.map((r) => Object.assign(element("th", r), { className: "number" })));
       table.append(head);
-      ["blocks in use (%)", "users connected", "delivered (Mbit/s)", "below minimum (%)"].forEach((label, i) => {
+      labels.forEach((label, i) => {
         const row = element("tr");
-        row.append(element("th", label), ...cell.runs.map((r) => Object.assign(element("td", r[i].toFixed(1)), { className: "number" })));
+        row.append(element("th", label), ...cell.runs.map((r) => Object.assign(element("td", r[i] === null ? "–" : r[i].toFixed(1)), { className: "number" })));
         table.append(row);
       });
-      box.replaceChildren(title, table);
+      box.replaceChildren(title, ...(cell.note ? [Object.assign(element("p", cell.note), { className: "out" })] : []), table);
     };
     document.querySelectorAll("svg[data-hover] path").forEach((path) => {
       path.querySelector("title")?.remove();
