@@ -19,6 +19,9 @@ from mndt.radio.channel import LOWEST_RANK, OFF_WEIGHT, RANK_CELLS
 LOWEST: Final = I(LOWEST_RANK)
 ABOVE_ALL: Final = I(2**31 - 1)
 FULL: Final = I(OFF_WEIGHT)
+FEW: Final = 24
+"""Up to so many cells are quicker to look through one by one than all of them at once."""
+
 FAR: Final = ABOVE_ALL
 """Farther than any cell. Squared distances are compared by their bit patterns, which order as the
 numbers do where these are not negative: least integers vectorise, least floats do not."""
@@ -89,16 +92,36 @@ def _next_choice(level: Any, weight: Any, distance: Any, by_site: bool, before: 
 
 
 @nb.njit(**FAST)
-def _count_better(level: Any, weight: Any, distance: Any, by_site: bool, c: int) -> int:
-    """How many cells a user likes better than cell c."""
-    mine, at, n = _rank(level[c], weight[c]), distance[c], I(0)
+def _best_of_few(level: Any, weight: Any, x_m: Any, y_m: Any, cell_x_m: Any, cell_y_m: Any, few: Any) -> int:
+    """The cell a user likes most among a few; -1 when none of them serves it."""
+    best, top, near = -1, LOWEST, FAR
+    for c in few:
+        rank, distance = _rank(level[c], weight[c]), I(0)
+        if cell_x_m.shape[0] > 0:
+            dx, dy = x_m - cell_x_m[c], y_m - cell_y_m[c]
+            distance = bits_of_float(dx * dx + dy * dy)
+        if rank > LOWEST and (distance < near or (distance == near and rank > top)):
+            best, top, near = c, rank, distance
+    return best
+
+
+@nb.njit(inline="always", **FAST)
+def _is_better(level: Any, weight: Any, distance: Any, by_site: bool, b: Any, c: Any) -> Any:
+    """Whether a user likes serving cell b better than cell c."""
+    rank, mine = _rank(level[b], weight[b]), _rank(level[c], weight[c])
+    if by_site and distance[b] != distance[c]:
+        return rank > LOWEST and distance[b] < distance[c]
+    return rank > mine
+
+
+@nb.njit(**FAST)
+def _is_among_first(n: int, level: Any, weight: Any, distance: Any, by_site: bool, c: int) -> bool:
+    """Whether fewer than n cells are better. Where c is far down the list, a few looks tell."""
     for b in range(level.shape[0]):
-        rank = _rank(level[b], weight[b])
-        better = rank > mine
-        if by_site:
-            better = (rank > LOWEST) & ((distance[b] < at) | ((distance[b] == at) & better))
-        n += I(better)
-    return n
+        n -= _is_better(level, weight, distance, by_site, b, c)
+        if n <= 0:
+            return False
+    return True
 
 
 @nb.njit(**FAST)
@@ -150,7 +173,7 @@ def admit(
             continue
         if not sticky and held != first[u]:
             _take_distances(x_m[u], y_m[u], cell_x_m, cell_y_m, distance)
-            if _count_better(level[u], weight, distance, by_site, held) >= n_candidates:
+            if not _is_among_first(n_candidates, level[u], weight, distance, by_site, held):
                 continue
         need = _need_w(level[u, held], noise_w[held], min_snr[u], min_power_w)
         if promised_w[held] + need <= limit_w[held]:
@@ -159,12 +182,16 @@ def admit(
             promised_w[held] += need
 
     free = weight.copy()  # weights of the cells with a place left: users look among these only
+    few = np.empty(FEW, np.int32)
     rounds, n_left = 0, 1
     while n_left > 0:  # where nobody left a place, loads have only grown: another round changes nothing
         rounds, n_left, n_free = rounds + 1, 0, 0
         for c in range(n_cells):
             free[c] = weight[c] if load[c] < places[c] else FULL
-            n_free += load[c] < places[c]
+            if load[c] < places[c]:
+                few[min(n_free, FEW - 1)] = c
+                n_free += 1
+        n_few = n_free if n_free <= FEW else 0  # `few` lists them all, those that fill up meanwhile included
         for i in range(n_users):
             if n_free == 0:
                 break
@@ -180,13 +207,15 @@ def admit(
                     break
                 if not is_near:
                     _take_distances(x_m[u], y_m[u], cell_x_m, cell_y_m, distance)
-                c = _next_choice(level[u], free, distance, by_site, c if is_near else -1)
+                if n_free <= n_few and not is_near:
+                    c = _best_of_few(level[u], free, x_m[u], y_m[u], cell_x_m, cell_y_m, few[:n_few])
+                else:
+                    c = _next_choice(level[u], free, distance, by_site, c if is_near else -1)
                 is_near = True
                 if c < 0 or c == held:
                     break
-                n_better = _count_better(level[u], weight, distance, by_site, c)
-                if n_better >= n_candidates or (
-                    held >= 0 and n_better > _count_better(level[u], weight, distance, by_site, held)
+                if (held >= 0 and _is_better(level[u], weight, distance, by_site, held, c)) or not _is_among_first(
+                    n_candidates, level[u], weight, distance, by_site, c
                 ):
                     c = -1
             if c < 0 or c == held:
