@@ -107,7 +107,10 @@ class Sketch:
 
 
 def sketches(
-    association: Any = (*ASSOCIATION, "array"), blocks: Any = (*BLOCKS, "array"), power: Any = (*POWER, "array")
+    association: Any = (*ASSOCIATION, "array"),
+    blocks: Any = (*BLOCKS, "array"),
+    power: Any = (*POWER, "array"),
+    law: Any = LAWS,
 ) -> st.SearchStrategy[Sketch]:
     """Any second; some of the rules, or decisions of arrays."""
     return st.builds(
@@ -122,7 +125,7 @@ def sketches(
         association=st.sampled_from(list(association)),
         blocks=st.sampled_from(list(blocks)),
         block_power=st.sampled_from(list(power)),
-        law=st.sampled_from(LAWS),
+        law=st.sampled_from(law),
     )
 
 
