@@ -125,6 +125,24 @@ def test_back_within_the_window_is_a_ping_pong():
     assert [log.ping_pong.tolist() for log in logs] == [[], [False], [True], [True], [], [], [], [False]]
 
 
+@pytest.mark.parametrize(("window_s", "ping_pong"), [(2.0, False), (2.04, True)])
+def test_the_ping_pong_window_ends_before_its_last_moment(window_s, ping_pong):
+    """Away at 40 ms, back exactly two seconds later, when the cell is measured again."""
+    phone = Phone(replace(QUIET, time_to_trigger_ms=0, ping_pong_s=window_s), 1, 3, slots=2)
+    logs = [phone.second(t, level) for t, level in enumerate([[-90, -80, -99], [-120, -80, -99], [-70, -80, -99]])]
+    assert [log.offset_ms.tolist() for log in logs] == [[40], [], [40]]
+    assert logs[2].ping_pong.tolist() == [ping_pong]
+
+
+def test_under_another_serving_cell_timers_begin_anew():
+    phone = Phone(replace(QUIET, time_to_trigger_ms=1280), 1, 3)
+    assert len(phone.second(0, [-90.0, -90.0, -84.0])) == 0
+    phone.serving = np.int32([1])  # a policy's decision
+    log = phone.second(1, [-90.0, -90.0, -84.0])
+    later = phone.second(2, [-90.0, -90.0, -84.0])
+    assert (log.offset_ms.tolist(), later.offset_ms.tolist()) == ([], [40 + 1280 - 1000])
+
+
 def test_a_link_fails_once_it_has_been_out_for_t310():
     # SINR -10 dB under an interferer nobody may go to is out at the first measurement; 1,000 ms later it has failed.
     p = HandoverParameters(offset_db=15, hysteresis_db=15)
