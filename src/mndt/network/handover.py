@@ -3,7 +3,8 @@
 A connected user measures its serving cell and the strongest neighbours every 40 ms. Between the ends of a
 second the received power of each cell, and the SINR of the serving one, run linearly in dB; a cell measured
 for the first time has had its first value all the time. The layer 3 filter ``F += a (M - F)`` is defined by
-``a = 2^(-k/4)`` for a value every 200 ms (the period of TS 38.133, 9.2.5.2, below 7 GHz); at 40 ms it is ``1 - (1 - a)^(1/5)``, so that its memory lasts as long.
+``a = 2^(-k/4)`` for a value every 200 ms (the period of TS 38.133, 9.2.5.2, below 7 GHz); at 40 ms it is
+``1 - (1 - a)^(1/5)``, so that its memory lasts as long.
 A neighbour's entering condition is ``F_n + O_n - hysteresis > F_p + O_p + offset``, its leaving condition
 ``F_n + O_n + hysteresis < F_p + O_p + offset``, with the cells' individual offsets O. Once the first has held,
 and the second not come true, for the time to trigger, the user goes to the best such neighbour. Clause 5.5.4.1
