@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import subprocess
 import sys
@@ -18,6 +19,8 @@ from matplotlib.colors import PowerNorm, to_hex, to_rgb
 from PIL import Image
 
 from mndt import pictures
+from mndt.checks import bench_step
+from mndt.checks.output import Result
 from mndt.cli import main
 from mndt.errors import InputError
 from mndt.pictures import areas, curves, layers, scaling, style
@@ -364,6 +367,13 @@ class TestScaling:
         with pytest.raises(InputError, match="two numbers of users and of cells"):
             scaling.save_scaling({"steps_per_s_13000x184": 100.0, "exponent_users": 1.0}, tmp_path / "growth.png")
         assert not list(tmp_path.iterdir())
+
+    def test_the_command_draws_what_it_measured(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        monkeypatch.setattr(bench_step, "run", lambda **_: Result("step", self.FIGURES))
+        answer = CliRunner().invoke(main, ["bench", "step", "--plot", str(tmp_path / "growth.png"), "--json"])
+        assert answer.exit_code == 0, answer.output
+        assert (tmp_path / "growth.png").stat().st_size > 10_000
+        assert json.loads(answer.stdout.splitlines()[-1])["figures"]["exponent_users"] == 1.05
 
     @pytest.mark.parametrize("wrong", [["--quick"], ["--moving", "0.1"], ["--quick", "--moving", "0.5"]])
     def test_the_command_refuses_before_it_measures(self, wrong: list[str], tmp_path: Path) -> None:

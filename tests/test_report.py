@@ -468,6 +468,10 @@ class TestMobility:
         assert "Event A3 is not simulated then" in page.words
         assert re.search(r"Ping-pong Of all handovers done: [^–]*? – %", page.words)
         assert "Between which cells" not in page.words
+        rows = {row["column"]: row for row in kpi_rows(view([replace(run, events=Columns(named)), run]))}
+        assert rows["X.PingPongs"]["values"] == ["–", "1,800"]
+        assert (rows["X.PingPongs"]["verdict"], rows["X.PingPongs"]["interval"]) == ("", "")
+        assert rows["X.Handovers"]["values"] == ["1,800", "1,800"]
 
     def test_nobody_moving_is_no_trouble(self, tmp_path: Path) -> None:
         run = paper_run()

@@ -10,13 +10,10 @@ import numpy as np
 from mndt.report import incidents
 from mndt.report.numbers import measure, per
 from mndt.report.section import Section, fill
-from mndt.report.view import Columns, RunView, View, plain
+from mndt.report.view import MOBILITY_KINDS, Columns, RunView, View, plain
 
 PAIRS: Final = 8
 """Rows of the table of cell pairs."""
-
-KINDS: Final = ("handover", "refused", "handover-failure", "radio-link-failure")
-"""Kinds of events that concern a serving cell, as `mndt.state.Mobility` has them."""
 
 COUNTS: Final = ("X.Handovers", "X.HandoversRefused", "X.HandoverFailures", "X.RadioLinkFailures", "X.PingPongs")
 
@@ -27,24 +24,22 @@ UNKNOWN: Final = float("nan")
 class Moves:
     """What the events of a run say about serving cells."""
 
-    simulated: bool  # whether event A3 was, or cells were just named anew
     pairs: Columns  # from_cell, cell, done, refused, failed, ping_pongs, lost: one row a pair of cells
     lost_users: int  # who lost its cell at least once
     lost_back: int  # losses after which the user came back to the same cell
 
 
 def moves(run: RunView) -> Moves | None:
-    """Read the events of a run; None where an older version wrote them without their milliseconds."""
+    """Read the events of a run; None where handover is not simulated, or an older version wrote them."""
     table = run.table("events", "offset_ms", "ping_pong")
-    if table is None:
+    if table is None or not run.simulates_handover:
         return None
-    told = ", ".join(f"'{kind}'" for kind in KINDS)
+    told = ", ".join(f"'{kind}'" for kind in MOBILITY_KINDS)
     table = table.filter(f"kind IN ({told})")
     lost = "kind = 'radio-link-failure'"
     whole = plain(
         table.aggregate(
-            f"count(*) AS events, count(*) FILTER (offset_ms > 0) AS timed, count(DISTINCT user) FILTER ({lost}) "
-            f"AS users, count(*) FILTER ({lost} AND cell = from_cell) AS back"
+            f"count(DISTINCT user) FILTER ({lost}) AS users, count(*) FILTER ({lost} AND cell = from_cell) AS back"
         )
     )
     pairs = plain(
@@ -55,9 +50,7 @@ def moves(run: RunView) -> Moves | None:
             "from_cell, cell",
         )
     )
-    # An A3 handover is dated to 40 ms; a cell that was merely named belongs to the whole second.
-    simulated = int(whole["timed"][0]) > 0 or int(whole["events"][0]) == 0
-    return Moves(simulated, pairs, int(whole["users"][0]), int(whole["back"][0]))
+    return Moves(pairs, int(whole["users"][0]), int(whole["back"][0]))
 
 
 def mobility_part(view: View) -> Section | None:
@@ -71,15 +64,13 @@ def mobility_part(view: View) -> Section | None:
     told = " and ".join(f"{run.total('X.Handovers'):,.0f} under {run.name}" for run in view.runs)
     label = f"Handovers a second over time: {told} in all.{incidents.spoken(view)}"
     svg = to_svg(curves.kpi_curve(totals, "X.Handovers", incidents.bands(view)), name="handovers", label=label)
-    both = list(zip(view.runs, found, strict=True))
-    tables = [
-        {"name": run.name, "rows": _pairs(view, seen)} for run, seen in both if seen is not None and seen.simulated
-    ]
+    both = zip(view.runs, found, strict=True)
+    tables = [{"name": run.name, "rows": _pairs(view, seen)} for run, seen in both if seen is not None]
     values = {
         "svg": svg,
         "names": view.names,
         "rows": _rows(view, found),
-        "named": [run.name for run, seen in both if seen is not None and not seen.simulated],
+        "named": [run.name for run in view.runs if not run.simulates_handover],
         "tables": tables,
         "shown": PAIRS,
     }  # fmt: skip
@@ -89,7 +80,7 @@ def mobility_part(view: View) -> Section | None:
 
 def _rows(view: View, found: list[Moves | None]) -> list[dict[str, Any]]:
     """The measures of all runs, each with a sentence of what it means."""
-    counts = [_counts(run, seen) for run, seen in zip(view.runs, found, strict=True)]
+    counts = [{name: run.total(name) for name in COUNTS} for run in view.runs]
     minutes = [run.total("DRB.MeanActiveUeDl") * run.seconds / 60 for run in view.runs]
     windows = dict.fromkeys(f"{run.run.scenario.handover.ping_pong_s:g} s" for run in view.runs)
 
@@ -138,7 +129,7 @@ def _rows(view: View, found: list[Moves | None]) -> list[dict[str, Any]]:
         ),
         measure(
             "Users with radio-link failures",
-            [UNKNOWN if seen is None or not seen.simulated else float(seen.lost_users) for seen in found],
+            [UNKNOWN if seen is None else float(seen.lost_users) for seen in found],
             "users",
             -1,
             "How many different users they hit.",
@@ -146,7 +137,7 @@ def _rows(view: View, found: list[Moves | None]) -> list[dict[str, Any]]:
         measure(
             "Back to the same cell",
             [
-                UNKNOWN if seen is None or not seen.simulated else _share(seen.lost_back, c[lost])
+                UNKNOWN if seen is None else _share(seen.lost_back, c[lost])
                 for seen, c in zip(found, counts, strict=True)
             ],
             "%",
@@ -155,12 +146,6 @@ def _rows(view: View, found: list[Moves | None]) -> list[dict[str, Any]]:
             "interference. The others were handed over too late.",
         ),
     ]
-
-
-def _counts(run: RunView, seen: Moves | None) -> dict[str, float]:
-    """Counts over the run; what cannot go wrong where cells are merely named is unknown, not 0."""
-    named = seen is not None and not seen.simulated
-    return {name: UNKNOWN if named and name != COUNTS[0] else run.total(name) for name in COUNTS}
 
 
 def _share(part: float, whole: float) -> float:

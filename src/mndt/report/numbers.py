@@ -186,6 +186,7 @@ def kpi_rows(view: View) -> list[dict[str, Any]]:
         values = [run.total(f.column) * look.scale for run in view.runs]
         low, high = intervals.get(f.column, (0.0, 0.0))
         unclear = f.column in intervals and low <= 0 <= high
+        known_all = all(math.isfinite(value) for value in (values[0], values[-1]))
         rows.append(
             {
                 "number": number,
@@ -195,7 +196,7 @@ def kpi_rows(view: View) -> list[dict[str, Any]]:
                 "values": [digits(value) for value in values],
                 "difference": difference_text(values[0], values[-1], look.unit) if first is not last else "",
                 "verdict": "" if first is last or unclear else verdict(values[-1] - values[0], look.better),
-                "interval": f"{signed(low)} to {signed(high)}" if f.column in intervals else "",
+                "interval": f"{signed(low)} to {signed(high)}" if f.column in intervals and known_all else "",
                 "definition": f.definition,
             }
         )

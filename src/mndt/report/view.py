@@ -22,6 +22,13 @@ Array = np.ndarray
 Columns = dict[str, Array]
 
 
+MOBILITY_KINDS: Final = ("handover", "refused", "handover-failure", "radio-link-failure")
+"""Kinds of events that concern a serving cell, as `mndt.state.Mobility` has them."""
+
+MISHAPS: Final = frozenset({"X.HandoversRefused", "X.HandoverFailures", "X.RadioLinkFailures", "X.PingPongs"})
+"""Totals that mean something only where handover is simulated."""
+
+
 class Table(Protocol):
     """A table as DuckDB has it; expressions are SQL, so that long runs are summed up without being read whole."""
 
@@ -120,8 +127,23 @@ class RunView:
         return len(self.totals["time_s"])
 
     def total(self, column: str) -> float:
-        """A total over the run; nan where the run did not record it."""
+        """A total over the run; nan where the run did not record it, or where it cannot be other than 0."""
+        if column in MISHAPS and not self.simulates_handover:
+            return float("nan")
         return self.summary.get(column, float("nan"))
+
+    @cached_property
+    def simulates_handover(self) -> bool:
+        """Whether users were handed over by event A3. A policy may name their cells anew every second instead:
+        what it changes belongs to the second, while an A3 handover is dated to its milliseconds."""
+        table = self.table("events", "offset_ms")
+        if table is None:
+            return True
+        told = ", ".join(f"'{kind}'" for kind in MOBILITY_KINDS)
+        found = plain(
+            table.filter(f"kind IN ({told})").aggregate("count(*) AS events, count(*) FILTER (offset_ms > 0) AS timed")
+        )
+        return int(found["timed"][0]) > 0 or int(found["events"][0]) == 0
 
     def table(self, name: Literal["areas", "cells", "events"], *columns: str) -> Table | None:
         """A table of the run, or None where an older version wrote the run and it lacks these columns."""
