@@ -82,8 +82,11 @@ def serve(
     links = world.channel.links(users, replace(able, status=status), streams.key("fading", state.time_s))
     load_w = _load_w(state, links)
     received = links.received_w(np.where(active, _held(state), -1).astype(np.int32), load_w)
-    measurements, wanted, log = _hand_over(world, state, action, links, received)
+    measurements, wanted, log = _hand_over(world, state, action, links, received, load_w)
     serving = _connect(world, state, action, users, links, active, wanted, log)
+    if log is not None:
+        measurements = handover.stayed(state.measurements, measurements, wanted, serving)
+        log = handover.refused(log, wanted, serving)
     active_serving = np.where(active, serving, -1).astype(np.int32)
     expected = Expected(links, links.received_w(active_serving, load_w, received))
     user_of_block = _give_blocks(world, state, action, expected, waiting_bits, streams)
@@ -112,7 +115,7 @@ def serve(
         consumed_w=consumption.cell_w,
         status=status,
         node_status=node_status(world.incidents, state.time_s),
-        mobility=None if log is None else handover.refused(log, wanted, serving),
+        mobility=log,
         wanted=wanted,
         present=users.mode != Mode.ABSENT,
         area=users.area,
@@ -160,13 +163,19 @@ def _queue(
 
 
 def _hand_over(
-    world: World, state: NetworkState, action: Action, links: Links, received: Received
+    world: World,
+    state: NetworkState,
+    action: Action,
+    links: Links,
+    received: Received,
+    load_w: Float32[Array, "cells"],
 ) -> tuple[Measurements, Int32[Array, "users"], MobilityLog | None]:
     """What connected users measured, the cell each wants (-1: none yet), and the log; without event A3
     everyone wants the strongest cell, and there is no log."""
     if not (isinstance(action.association, str) and action.association == "a3"):
         return state.measurements, links.strongest(), None
     cell, rsrp_dbm = links.measured(received.serving, handover.SLOTS, world.handover.window_db)
+    pilot_w = links.even_power_w()
     return handover.hand_over(
         world.handover,
         state.measurements,
@@ -175,14 +184,16 @@ def _hand_over(
         rsrp_dbm=rsrp_dbm,
         received=received,
         noise_w=links.noise_w,
-        offset_db=state.settings.handover_offset_db,
+        offset_db=(action.settings or state.settings).handover_offset_db,
+        load=np.divide(load_w, pilot_w, out=np.zeros_like(load_w), where=pilot_w > 0),
     )
 
 
 def _load_w(state: NetworkState, links: Links) -> Float32[Array, "cells"]:
     """Mean power per block that each cell transmitted in the last second."""
     spent_w = state.allocation.power_w.sum(axis=1, dtype=np.float64)
-    return np.asarray(spent_w / np.maximum(links.blocks, 1), dtype=np.float32)
+    mean_w = np.divide(spent_w, links.blocks, out=np.zeros_like(spent_w), where=links.blocks > 0)
+    return np.asarray(mean_w, dtype=np.float32)
 
 
 def _connect(
