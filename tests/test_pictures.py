@@ -304,6 +304,12 @@ class TestBands:
         assert [text.get_text() for text in axes.texts] == ["A"]
         assert len(axes.patches) == 2
 
+    def test_a_remark_is_the_first_to_go(self) -> None:
+        long, short = (Band(b, e, e, "A", "surge", "(in one run)") for b, e in ((28800, 28980), (28800, 28830)))
+        for band, text in ((long, "A surge (in one run)"), (short, "A surge")):
+            axes = curves.kpi_curve({"run": paper_run().kpis.values}, "X.ThroughputDl", [band]).axes[0]
+            assert [t.get_text() for t in axes.texts] == [text]
+
     def test_what_overlaps_stands_in_other_lanes(self) -> None:
         crowd_of = [Band(k, 100 + k, 100 + k, "A", "surge") for k in range(6)]
         assert lanes(crowd_of, 0.05) == [0, 1, 2, 3, 4, 5]

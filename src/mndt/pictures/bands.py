@@ -29,6 +29,7 @@ class Band:
     end_s: float
     sign: str  # a letter or two
     name: str  # some words, shown where there is room
+    remark: str = ""  # more words, where there is still room
 
 
 def draw_bands(axes: Axes, bands: Sequence[Band]) -> None:
@@ -71,9 +72,10 @@ def _name(axes: Axes, band: Band, span_s: tuple[float, float], bottom: float, in
         clip_on=False,
     )  # fmt: skip
     axes.add_patch(strip)
-    whole = f"{band.sign} {band.name}"
-    fits = len(whole) * _CHARACTER_IN < (end_s - begin_s) * inches_per_s
+    texts = (f"{band.sign} {band.name} {band.remark}".strip(), f"{band.sign} {band.name}", band.sign)
+    room = (end_s - begin_s) * inches_per_s / _CHARACTER_IN
+    text = next((text for text in texts if len(text) < room), band.sign)
     axes.text(
-        begin_s + 0.3 * _CHARACTER_IN / inches_per_s, bottom + 0.4 * _LANE, whole if fits else band.sign,
+        begin_s + 0.3 * _CHARACTER_IN / inches_per_s, bottom + 0.4 * _LANE, text,
         transform=across, fontsize=_FONT_PT, fontfamily=FONT, color=INK, va="center_baseline", ha="left",
     )  # fmt: skip

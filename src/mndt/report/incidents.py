@@ -73,7 +73,7 @@ def bands(view: View) -> list[Band]:
     from mndt.pictures.bands import Band
 
     return [
-        Band(h.plan.begin_s, h.plan.dark_s, h.plan.end_s, h.sign, h.name.lower() + only_in(view, h))
+        Band(h.plan.begin_s, h.plan.dark_s, h.plan.end_s, h.sign, h.name.lower(), only_in(view, h).strip())
         for h in view.incidents
     ]
 
