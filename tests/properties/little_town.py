@@ -22,6 +22,7 @@ from mndt.radio.mcs import LAWS
 from mndt.radio.parameters import RadioParameters
 from mndt.state import Action, Allocation, CellSettings, Demand, Mode, NetworkState, Status, Users
 from mndt.streams import Streams
+from mndt.users.demand import DemandParameters
 from mndt.users.population import UserParameters
 from mndt.world import World
 
@@ -42,7 +43,7 @@ class Town:
 
 
 def build(cache: Path, *, fading: bool = True) -> Town:
-    """The town, with a failure at nine, a power cut and a surge two minutes later, all ten minutes long."""
+    """The town: at nine a cell fails for 150 s; at 09:02 begin a power cut, with batteries for 30 s, and a surge."""
     city = synthetic_city(size_m=SIZE_M, lanes=60, areas=40, outdoor_sites=4, indoor_sites=5)
     outdoor = np.flatnonzero(~city.sites.indoor[city.cells.site])
     row = np.sort(np.append(np.arange(len(city.cells)), outdoor[:2]))  # two stations have two sectors
@@ -56,9 +57,10 @@ def build(cache: Path, *, fading: bool = True) -> Town:
         city,
         radio=RadioParameters(resolution_m=8.0, coherence_mhz=0.5, **({} if fading else FADING)),
         users=UserParameters(count=N_USERS),
+        demand=DemandParameters(scale=4.0, busy_share=0.6),
         incidents=[
-            Incident("cell-failure", "09:00", 600, cell="cell-2"),
-            Incident("power-cut", "09:02", 600, battery_min=3.0, **middle),
+            Incident("cell-failure", "09:00", 150, cell="cell-2"),
+            Incident("power-cut", "09:02", 600, battery_min=0.5, **middle),
             Incident("demand-surge", "09:02", 600, magnitude=5.0, **middle),
         ],
         cache_dir=cache,
@@ -116,7 +118,7 @@ def sketches(
     return st.builds(
         Sketch,
         seed=st.integers(0, 2**32 - 1),
-        time_s=st.sampled_from([0, NINE - 1, NINE, NINE + 200, NINE + 400, NINE + 720]),
+        time_s=st.sampled_from([0, NINE - 1, NINE, NINE + 140, NINE + 400, NINE + 720]),
         absent=st.sampled_from([0.0, 0.3, 1.0]),
         crowded=st.booleans(),
         load_bits=st.sampled_from([0.0, 1e3, 1e6, 1e12]),
