@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mndt.city.model import City
+from mndt.city.model import City, check_city
 from mndt.errors import InputError
 from mndt.network.energy import EnergyModel
 from mndt.network.energy import start as start_power
@@ -74,7 +74,7 @@ def build_world(
         n_jobs: processes that build maps side by side; None = all cores.
 
     Raises:
-        InputError: the city has no cells, or a parameter does not fit it.
+        InputError: the city has no cells or a number that is not finite, or a parameter does not fit it.
 
     A quiet small town::
 
@@ -83,6 +83,7 @@ def build_world(
     """
     if len(city.cells) == 0:
         raise InputError("cells", 0, allowed="at least 1", fix="give an inventory or let sites be placed")
+    check_city(city)
     streams = Streams(seed)
     users, demand = users or UserParameters(), demand or DemandParameters()
     channel = Channel.build(

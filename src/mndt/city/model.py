@@ -6,11 +6,13 @@ of the city's origin, its lower-left corner, in its UTM frame.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Final
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+
+from mndt.errors import InputError
 
 Array = np.ndarray
 
@@ -175,3 +177,24 @@ class City:
     sites: Sites
     cells: Cells
     attribution: str = ""  # e.g. the OpenStreetMap notice; shown wherever the map is shown
+
+
+def check_city(city: City) -> None:
+    """See whether every number of a city is finite: whatever is built on NaN is broken in silence.
+
+    Raises:
+        InputError: the first number that is not.
+
+    Nothing to say about a generated one::
+
+        check_city(mndt.synthetic_city())
+    """
+    for part in ("roads", "footways", "buildings", "areas", "sites", "cells"):
+        table = getattr(city, part)
+        for field in fields(table):
+            values = getattr(table, field.name)
+            if not isinstance(values, np.ndarray) or values.dtype.kind != "f" or np.isfinite(values).all():
+                continue
+            row = int(np.flatnonzero(~np.isfinite(values))[0])
+            name, where = f"{part}.{field.name}", f"{city.name}, row {row}"
+            raise InputError(name, values[row], allowed="a finite number", fix="mend the city", where=where)
