@@ -12,8 +12,9 @@ import pytest
 import mndt
 from mndt.city.synthetic import synthetic_city
 from mndt.optimise.policy import POLICIES
-from mndt.state import Action, Kpis, NetworkState, Status
+from mndt.state import Action, Kpis, Mobility, NetworkState, Status
 from mndt.streams import Streams
+from mndt.users.demand import DemandParameters
 from mndt.users.population import UserParameters
 from mndt.world import World, as_built
 
@@ -154,3 +155,22 @@ def test_no_load_breaks_a_kpi(world: World, seed: int, scale: float) -> None:
         assert np.isfinite(kpis.throughput_bps)
         assert 0 <= kpis.satisfied_share <= 1
         assert (kpis.cell_blocks_used <= kpis.cell_blocks_available).all()
+
+
+def test_a_refused_user_is_not_handed_over_again_for_a_while(tmp_path: Path) -> None:
+    """Everybody asks for much in a town of small cells: who is refused waits out the time to retry."""
+    city = synthetic_city(size_m=500, lanes=100, areas=60, outdoor_sites=4, indoor_sites=8)
+    city = dataclasses.replace(city, cells=dataclasses.replace(city.cells, blocks=np.full(12, 20)))
+    users, demand = UserParameters(count=500), DemandParameters(scale=5.0, busy_share=0.9)
+    world = mndt.build_world(city, users=users, demand=demand, cache_dir=tmp_path, n_jobs=1)
+    state, action = mndt.start(world), Action(association="a3")
+    until_ms, refusals = np.zeros(500), 0
+    for _ in range(30):
+        now_ms = 1000 * state.time_s
+        state, kpis = mndt.step(world, state, action)
+        tried = kpis.mobility.user[kpis.mobility.kind != Mobility.RADIO_LINK_FAILURE]
+        assert (until_ms[tried] <= now_ms).all()
+        refused = kpis.mobility.user[kpis.mobility.kind == Mobility.REFUSED]
+        until_ms[refused] = now_ms + 1000 + 5000
+        refusals += len(refused)
+    assert refusals > 20

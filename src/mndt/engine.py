@@ -85,7 +85,8 @@ def serve(
     measurements, wanted, log = _hand_over(world, state, action, links, received, load_w)
     serving = _connect(world, state, action, users, links, active, wanted, log)
     if log is not None:
-        measurements = handover.stayed(state.measurements, measurements, wanted, serving)
+        until_ms = 1000 * (state.time_s + STEP_S) + round(1000 * world.handover.retry_s)
+        measurements = handover.stayed(state.measurements, measurements, wanted, serving, until_ms)
         log = handover.refused(log, wanted, serving)
     active_serving = np.where(active, serving, -1).astype(np.int32)
     expected = Expected(links, links.received_w(active_serving, load_w, received))
@@ -174,7 +175,8 @@ def _hand_over(
     everyone wants the strongest cell, and there is no log."""
     if not (isinstance(action.association, str) and action.association == "a3"):
         return state.measurements, links.strongest(), None
-    cell, rsrp_dbm = links.measured(received.serving, handover.SLOTS, world.handover.window_db)
+    barred = state.measurements.barred_ms > 1000 * state.time_s
+    cell, rsrp_dbm = links.measured(received.serving, handover.SLOTS, world.handover.window_db, barred)
     pilot_w = links.even_power_w()
     return handover.hand_over(
         world.handover,

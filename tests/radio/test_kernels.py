@@ -188,6 +188,19 @@ def test_users_report_the_serving_cell_and_the_strongest_others(seed: int, windo
         np.testing.assert_allclose(rsrp_dbm[u, : len(expected)], power_dbm, atol=1 / 64)
 
 
+def test_users_alone_measure_their_serving_cell_only() -> None:
+    links, serving = links_of(scene(3, n_users=20), STEADY), np.arange(20, dtype=np.int32) % 9
+    alone = np.arange(20) % 2 == 0
+    everyone, some = (
+        links.measured(serving, window_db=100.0)[0],
+        links.measured(serving, window_db=100.0, alone=alone)[0],
+    )
+    np.testing.assert_array_equal(some[:, 0], serving)
+    assert (some[alone, 1:] == -1).all()
+    np.testing.assert_array_equal(some[~alone], everyone[~alone])
+    assert (everyone[alone, 1] >= 0).all()
+
+
 def test_received_power_is_split_into_own_and_others() -> None:
     s = scene(8)
     links, serving = links_of(s, STEADY), np.arange(60, dtype=np.int32) % 10 - 1
@@ -263,7 +276,7 @@ def arguments(name: str) -> tuple[object, ...]:
         "gains": (0, 60, level, links.gain),
         "received": (0, 60, level, row, row, serving, np.ones(60, np.float32), np.ones(60, np.float32)),
         "level_by_formula": (0, 2, at, at, row, row, 8.5, 200.0, 3.5, level),
-        "report": (0, 60, level, weight, serving, 384, np.zeros((60, 8), np.int32), np.zeros((60, 8), np.int32)),
+        "report": (0, 60, level, weight, serving, serving > 0, 384, np.zeros((60, 8), np.int32), np.zeros((60, 8), np.int32)),
         "block_sinr": (
             0, 60, level, np.minimum(np.arange(62), 60).astype(np.int32), np.arange(60, dtype=np.int32),
             np.ascontiguousarray(out.T), s["noise_w"], np.int32(1), links.bank, np.int32(255), 1,

@@ -49,6 +49,7 @@ class Measurements:
     total_dbw: Float32[Array, "users"]  # received from all cells in one block
     left: Int32[Array, "users"]  # cell the user left last
     left_ms: Int32[Array, "users"]  # when, since midnight
+    barred_ms: Int32[Array, "users"]  # until when the network does not try to hand the user over
 
 
 def start(n_users: int) -> Measurements:
@@ -71,6 +72,7 @@ def start(n_users: int) -> Measurements:
         total_dbw=nothing,
         left=none,
         left_ms=np.zeros(n_users, np.int32),
+        barred_ms=np.zeros(n_users, np.int32),
     )
 
 
@@ -162,19 +164,23 @@ def refused(log: MobilityLog, wanted: Int32[Array, "users"], got: Int32[Array, "
 
 
 def stayed(
-    before: Measurements, after: Measurements, wanted: Int32[Array, "users"], got: Int32[Array, "users"]
-) -> Measurements:
-    """The memory after `hand_over`, in which users that were refused have not left the cell they are in.
+    before: Measurements, after: Measurements, wanted: Int32[Array, "users"], got: Int32[Array, "users"],
+    until_ms: int = 0,
+) -> Measurements:  # fmt: skip
+    """The memory after `hand_over`, in which users that were refused have not left the cell they are in,
+    and are not handed over before `until_ms`.
 
     >>> before, after = start(1), replace(start(1), left=np.int32([4]))
-    >>> stayed(before, after, np.int32([2]), np.int32([4])).left.tolist()
-    [-1]
+    >>> memory = stayed(before, after, np.int32([2]), np.int32([4]), until_ms=9000)
+    >>> memory.left.tolist(), memory.barred_ms.tolist()
+    ([-1], [9000])
     """
-    moved = got == wanted
+    moved = (got == wanted) | (wanted < 0)
     return replace(
         after,
         left=np.where(moved, after.left, before.left),
         left_ms=np.where(moved, after.left_ms, before.left_ms),
+        barred_ms=np.where(moved, after.barred_ms, np.int32(until_ms)),
     )
 
 

@@ -30,3 +30,5 @@ class HandoverParameters:
     qin_db: Annotated[float, Ge(-30.0), Le(10.0)] = -6.0  # dB, SINR above which it is back in it
     t310_ms: Annotated[int, Ge(0), Le(6000)] = 1000  # ms out of synchronisation after which the link has failed
     ping_pong_s: Annotated[float, Ge(0.0), Le(60.0)] = 1.0  # s, a handover back within this time is a ping-pong
+    retry_s: Annotated[float, Ge(0.0), Le(600.0)] = 5.0
+    """s after a refusal in which the network does not try to hand the user over again (assumed)"""

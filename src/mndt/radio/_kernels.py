@@ -229,11 +229,13 @@ def _insert(cell: Any, rank: Any, n: Any, c: Any, mine: Any) -> Any:
 
 @nb.njit(**FAST)
 def report(
-    low: int, high: int, level: Any, weight: Any, serving: Any, window_steps: int, out_cell: Any, out_rank: Any
-) -> None:
+    low: int, high: int, level: Any, weight: Any, serving: Any, alone: Any, window_steps: int, out_cell: Any,
+    out_rank: Any,
+) -> None:  # fmt: skip
     """The cells a user measures: its serving cell, then the strongest others within a window below it.
 
-    `out_cell` is -1 beyond the last one, and for users without a serving cell.
+    `alone` users measure their serving cell only. `out_cell` is -1 beyond the last one, and for users
+    without a serving cell.
     """
     n_cells = level.shape[1]
     for u in range(low, high):
@@ -242,7 +244,7 @@ def report(
         if own >= 0:
             n, cell[0], rank[0] = 1, own, _rank(row[own], weight[own])
             floor = I(I(I(rank[0] >> I(RANK_BITS)) - I(window_steps)) << I(RANK_BITS))
-            some = _best_rank(row, weight, I(own)) >= floor
+            some = not alone[u] and _best_rank(row, weight, I(own)) >= floor
             for begin in range(0, n_cells if some else 0, CHUNK):
                 end = min(begin + CHUNK, n_cells)
                 if _best_rank(row[begin:end], weight[begin:end], I(own - begin)) < floor:

@@ -144,14 +144,16 @@ class Links:
         return np.where(self.rank > LOWEST_RANK, cell, -1).astype(np.int32)
 
     def measured(
-        self, serving: Int32[Array, "users"], slots: int = 8, window_db: float = 6.0
-    ) -> tuple[Int32[Array, "users slots"], Float32[Array, "users slots"]]:
+        self, serving: Int32[Array, "users"], slots: int = 8, window_db: float = 6.0,
+        alone: Bool[Array, "users"] | None = None,
+    ) -> tuple[Int32[Array, "users slots"], Float32[Array, "users slots"]]:  # fmt: skip
         """What users report: cell and RSRP in dBm of the serving cell, then of the strongest others.
 
         Args:
             serving: cell of each user, -1 = none: those report nothing.
             slots: cells a user reports at most.
             window_db: others weaker than the serving cell by more than this are left out.
+            alone: users that measure their serving cell only; None = nobody.
 
         Returns:
             Cells, -1 where none, and their power per block without fading.
@@ -160,7 +162,8 @@ class Links:
 
         cell, rank = np.empty((len(self), slots), np.int32), np.empty((len(self), slots), np.int32)
         weight = rank_weights(self.even_power_w())
-        by_rows(_kernels.report, len(self), self.level, weight, serving, round(64 * window_db), cell, rank)
+        alone = np.zeros(len(self), np.bool_) if alone is None else alone
+        by_rows(_kernels.report, len(self), self.level, weight, serving, alone, round(64 * window_db), cell, rank)
         return cell, (rank >> 15).astype(np.float32) / np.float32(64.0) + np.float32(30.0)
 
     def rsrp_dbm(self, serving: Int32[Array, "users"]) -> Float32[Array, "users"]:
@@ -262,7 +265,8 @@ class Expected:
     def sinr_per_w(self) -> Float32[Array, "users"]:
         """The same on a block that carries 1 W."""
         power_w = self.links.even_power_w()[np.maximum(self.received.serving, 0)]
-        return np.divide(self.sinr, power_w, out=np.zeros_like(self.sinr), where=power_w > 0)
+        per_w = np.divide(self.sinr, power_w, out=np.zeros_like(self.sinr), where=power_w > 0)
+        return np.asarray(per_w, dtype=np.float32)
 
     @cached_property
     def fade(self) -> Float32[Array, "users groups"]:
