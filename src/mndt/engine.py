@@ -107,7 +107,7 @@ def serve(
         blocks=links.blocks,
         user_rate_bps=held.user_rate_bps,
         user_sinr=held.user_sinr,
-        user_rsrp_dbm=links.rsrp_dbm(serving),
+        user_rsrp_dbm=links.rsrp_dbm(serving, expected.received),
         min_rate_bps=kpi.minimum_rates_bps(service),
         backlog_bits=backlog_bits,
         offered_bits=offered_bits,

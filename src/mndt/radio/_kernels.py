@@ -119,6 +119,16 @@ def _interference(gain: Any, power_w: Any, sight: Any, blocked: Any, seen: Any, 
     return total
 
 
+@nb.njit(inline="always", **FAST)
+def _interference_blocked(gain: Any, power_w: Any, blocked: Any, own: Any) -> Any:
+    """The same for a user that sees no cell: half of the bank is not needed."""
+    total = F(0.0)
+    for b in range(gain.shape[0]):
+        received = gain[b] * power_w[b] * blocked[b]
+        total += received if I(b) != own else F(0.0)
+    return total
+
+
 @nb.njit(**FAST)
 def sort_blocks(user_of_block: Any, power_w: Any, out_start: Any, out_place: Any) -> None:
     """Used blocks by user: those of user u are ``out_place[out_start[u]:out_start[u + 1]]``, each
@@ -154,15 +164,21 @@ def block_sinr(
     for u in range(low, high):
         if start[u] == start[u + 1]:
             continue
-        row = level[u]
+        row, n_seen = level[u], F(0.0)
         for b in range(n_cells):
             q = I(row[b])
-            gain[b], sight[b] = exp2f(F(I(q >> I(1))) * LOG2_PER_STEP), F(I(q & I(1)))
+            gain[b] = exp2f(F(I(q >> I(1))) * LOG2_PER_STEP)
+            seen_b = F(I(q & I(1)))
+            sight[b] = seen_b
+            n_seen += seen_b
         for i in range(start[u], start[u + 1]):
             c, k = place[i] // n_blocks, place[i] % n_blocks
             at = _window(key, u, k // blocks_per_group, mask)
             blocked, seen = bank[0, at : at + n_cells], bank[1, at : at + n_cells]
-            interference = _interference(gain, power_of_block_w[k], sight, blocked, seen, I(c))
+            if n_seen == F(0.0):
+                interference = _interference_blocked(gain, power_of_block_w[k], blocked, I(c))
+            else:
+                interference = _interference(gain, power_of_block_w[k], sight, blocked, seen, I(c))
             signal = gain[c] * power_of_block_w[k, c] * (blocked[c] + sight[c] * (seen[c] - blocked[c]))
             out_sinr[place[i]] = signal / (interference + noise_w[c])
 

@@ -166,11 +166,20 @@ class Links:
         by_rows(_kernels.report, len(self), self.level, weight, serving, alone, round(64 * window_db), cell, rank)
         return cell, (rank >> 15).astype(np.float32) / np.float32(64.0) + np.float32(30.0)
 
-    def rsrp_dbm(self, serving: Int32[Array, "users"]) -> Float32[Array, "users"]:
-        """Power per block received from the serving cell, in dBm, without fading; -inf unserved."""
-        power_dbm, cell = w_to_dbm(self.even_power_w()).astype(np.float32), np.maximum(serving, 0)
-        gain_db = (self.level[np.arange(len(cell)), cell] >> 1) / np.float32(64.0)
-        return np.asarray(np.where(serving >= 0, gain_db + power_dbm[cell], np.float32(-np.inf)), dtype=np.float32)
+    def rsrp_dbm(self, serving: Int32[Array, "users"], received: Received) -> Float32[Array, "users"]:
+        """Power per block received from the serving cell, in dBm, without fading; -inf unserved.
+
+        Args:
+            serving: cell of each user, camping ones included.
+            received: what is known of some of them, so that only the others are looked up.
+        """
+        rsrp_dbm = np.full(len(self), -np.inf, np.float32)
+        np.log10(received.own_w, out=rsrp_dbm, where=received.own_w > 0)
+        rsrp_dbm = np.float32(10.0) * rsrp_dbm + np.float32(30.0)
+        rows = np.flatnonzero((serving >= 0) & (received.serving < 0))
+        power_dbm = w_to_dbm(self.even_power_w()).astype(np.float32)
+        rsrp_dbm[rows] = (self.level[rows, serving[rows]] >> 1) / np.float32(64.0) + power_dbm[serving[rows]]
+        return np.asarray(rsrp_dbm, dtype=np.float32)
 
     def received_w(
         self,
