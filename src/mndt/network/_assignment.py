@@ -302,6 +302,13 @@ def _undecided(lists: Lists, n_cells: int, pick: Any, out_decided: Any) -> Any:
 
 
 @nb.njit(**FAST)
+def _copy(source: Any, out: Any) -> None:
+    """As ``out[:] = source``, which takes numba seconds to compile."""
+    for k in range(out.shape[0]):
+        out[k] = source[k]
+
+
+@nb.njit(**FAST)
 def balance(
     lists: Lists, capacity: Any, low: float, top: float, crowded: bool, window: float, rounds: int, price: Any,
     pick: Any, out_units: Any, out_near: Any,
@@ -326,13 +333,13 @@ def balance(
     for turn in range(rounds):
         for k in range(n_cells):
             limit[k] = price[k] - fall + window
-        n_look, n_near, n_pairs = 0, 0, 0
+        n_look, n_near, n_pairs = 0, 0, np.int64(0)
         for q in range(n):
             look[n_look] = q
             n_look += clear[q] <= limit[own[q]]
         for m in range(n_look):
-            q = look[m]
-            mine, least[q], second = _best_two(lists, slot[q], price)
+            q = np.int64(look[m])
+            mine, least[q], second = _best_two(lists, np.int64(slot[q]), price)
             k = lists.cell[mine]
             pick[slot[q]], own[q], clear[q] = mine, k, second - least[q] + price[k] - fall
             near[n_near] = q
@@ -345,7 +352,7 @@ def balance(
                 a[n_pairs], b[n_pairs] = mine, k
                 n_pairs += (lists.cost[c] + price[k] < most) & (k != mine)
             n_pairs = min(n_pairs, room - n_cells)
-        load[:] = decided
+        _copy(decided, load)
         for q in range(n):
             load[own[q]] += 1.0
         over, under = 0.0, 0.0
@@ -361,16 +368,16 @@ def balance(
         stale = 0 if units < 0.8 * fewest else stale + 1 + (units < n_cells)
         if units < fewest:
             fewest = units
-            best_price[:] = price
-            best_pick[:] = pick
+            _copy(price, best_price)
+            _copy(pick, best_pick)
         if units == 0.0 or stale >= 2:
             break
         _solve_laplacian(a, b, n_pairs, 0.5 / window, free, want, step)
         fall += _step_prices(step, free, window, low, top, crowded, price)
         if n_pairs > 8 * n_cells:
             window *= 0.6
-    price[:] = best_price
-    pick[:] = best_pick
+    _copy(best_price, price)
+    _copy(best_pick, pick)
     out_units[1] = fewest
     out_near[:] = 0.0
     for m in range(n_pairs):

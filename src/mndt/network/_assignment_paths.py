@@ -213,6 +213,14 @@ def _start(lists: Lists, pick: Any, capacity: Any, low: float, top: float, price
 
 
 @nb.njit(**FAST)
+def _any_crowded(excess: Any) -> bool:
+    for units in excess:
+        if units > 0:
+            return True
+    return False
+
+
+@nb.njit(**FAST)
 def repair(
     lists: Lists, capacity: Any, low: float, top: float, near: float, price: Any, pick: Any, over: Any
 ) -> bool:  # fmt: skip
@@ -227,15 +235,15 @@ def repair(
     excess, slack = np.zeros(n, np.int64), np.zeros(n, np.int64)
     over[:] = 0
     members = _start(lists, pick, capacity, low, top, price, excess, slack, over)
-    if not np.any(excess > 0):
+    if not _any_crowded(excess):
         return True
     moves = _sort_moves(lists, price, pick, near)
     edges = Edges(np.empty((n, n)), np.empty((n, n), np.int32), np.empty(n, np.int64))
     stale, moved = np.ones(n, np.bool_), np.full(pick.shape[0], -1, np.int32)
     distance, settled, open_price, rise = np.empty(n), np.empty(n), np.empty(n), np.zeros(n)
     parent, ends = np.empty(n, np.int64), np.empty(n, np.int64)
-    phase = 0
-    while np.any(excess > 0):
+    phase = np.int64(0)
+    while _any_crowded(excess):
         for j in range(ground):
             if stale[j]:
                 _renew(j, moves, members, lists, pick, edges)
