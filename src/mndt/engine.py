@@ -171,14 +171,16 @@ def _hand_over(
     received: Received,
     load_w: Float32[Array, "cells"],
 ) -> tuple[Measurements, Int32[Array, "users"], MobilityLog | None]:
-    """What connected users measured, the cell each wants (-1: none yet), and the log; without event A3
-    everyone wants the strongest cell, and there is no log."""
-    if not (isinstance(action.association, str) and action.association == "a3"):
+    """What connected users measured, the cell each wants, and the log. Without event A3, as without a
+    connection, that is the strongest cell; -1 where the decision leaves nobody a choice."""
+    if isinstance(action.association, np.ndarray):
+        return state.measurements, np.full(len(links), -1, np.int32), None
+    if action.association != "a3":
         return state.measurements, links.strongest(), None
     barred = state.measurements.barred_ms > 1000 * state.time_s
     cell, rsrp_dbm = links.measured(received.serving, handover.SLOTS, world.handover.window_db, barred)
     pilot_w = links.even_power_w()
-    return handover.hand_over(
+    memory, wanted, log = handover.hand_over(
         world.handover,
         state.measurements,
         time_s=state.time_s,
@@ -189,6 +191,7 @@ def _hand_over(
         offset_db=(action.settings or state.settings).handover_offset_db,
         load=np.divide(load_w, pilot_w, out=np.zeros_like(load_w), where=pilot_w > 0),
     )
+    return memory, np.where(wanted >= 0, wanted, links.strongest()), log
 
 
 def _load_w(state: NetworkState, links: Links) -> Float32[Array, "cells"]:

@@ -156,6 +156,9 @@ def _exact(links: Links, active: Bool[Array, "users"], places: Int32[Array, "cel
     loss_db = -(links.level[rows] >> 1) / 64.0 - (rank_weights(links.even_power_w()) >> 15) / 64.0
     plan[active] = -1
     if len(rows):
-        found = assign(np.where(on, loss_db, 1e6), np.where(on, places, 0).astype(np.int32), least_overload=True)
-        plan[rows] = found.cell
+        places = np.where(on, places, 0).astype(np.int32)
+        left = max(0, len(rows) - int(places.sum(dtype=np.int64)))  # users for whom there is no place anywhere
+        cost = np.column_stack((np.where(on, loss_db, 1e6), np.zeros(len(rows))))
+        cell = assign(cost, np.append(places, np.int32(left))).cell
+        plan[rows] = np.where(cell < len(places), cell, -1)
     return plan
