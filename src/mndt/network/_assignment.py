@@ -316,7 +316,7 @@ def balance(
     """Newton's method on the prices, until loads hardly differ from capacities; returns the last window.
 
     The load of cell a falls with its price as fast as there are users indifferent between a and b:
-    counted in a window of values. Picks follow the prices. A user is looked at again only when its
+    counted in a window of values, which narrows until few are left. Picks follow the prices. A user is looked at again only when its
     cell may have become dearer, against any other, by more than its choice was clear. ``out_units``:
     misplaced users in the first round and in the best; ``out_near``: users within the window.
     """
@@ -329,11 +329,11 @@ def balance(
     look, near = np.empty(n + 1, np.int32), np.empty(n + 1, np.int32)
     a, b = np.empty(room + 1, np.int32), np.empty(room + 1, np.int32)
     best_price, best_pick = price.copy(), pick.copy()
-    fewest, stale, fall = FAR, 0, 0.0
+    fewest, stale, fall, n_pairs, counts = FAR, 0, 0.0, np.int64(0), True
     for turn in range(rounds):
         for k in range(n_cells):
-            limit[k] = price[k] - fall + window
-        n_look, n_near, n_pairs = 0, 0, np.int64(0)
+            limit[k] = price[k] - fall + (window if counts else 0.0)
+        n_look, n_near = 0, 0
         for q in range(n):
             look[n_look] = q
             n_look += clear[q] <= limit[own[q]]
@@ -344,7 +344,8 @@ def balance(
             pick[slot[q]], own[q], clear[q] = mine, k, second - least[q] + price[k] - fall
             near[n_near] = q
             n_near += second < least[q] + window
-        for m in range(n_near):
+        n_pairs = np.int64(0) if counts else n_pairs
+        for m in range(n_near if counts else 0):
             q = near[m]
             mine, most = own[q], least[q] + window
             for c in range(lists.first[slot[q]], lists.last[slot[q]]):
@@ -374,8 +375,8 @@ def balance(
             break
         _solve_laplacian(a, b, n_pairs, 0.5 / window, free, want, step)
         fall += _step_prices(step, free, window, low, top, crowded, price)
-        if n_pairs > 8 * n_cells:
-            window *= 0.6
+        counts = n_pairs > 8 * n_cells
+        window *= 0.6 if counts else 1.0
     _copy(best_price, price)
     _copy(best_pick, pick)
     out_units[1] = fewest

@@ -164,8 +164,8 @@ class _Scope(NamedTuple):
     most: int  # links listed for a user
 
 
-_AT_FIRST: Final = _Scope(window=1.0, margin=5.0, most=96)  # in gaps between a user's best and second link
-_AFTER_FEW: Final = _Scope(window=0.5, margin=3.0, most=48)  # in gaps
+_AT_FIRST: Final = _Scope(window=1.0, margin=3.0, most=128)  # in gaps between a user's best and second link
+_AFTER_FEW: Final = _Scope(window=0.5, margin=2.0, most=64)  # in gaps
 _AFTER_MANY: Final = _Scope(window=1.2, margin=7.0, most=32)  # in doubts, see `_Balance.doubts`
 _WHEN_CALM: Final = _Scope(window=0.2, margin=0.5, most=32)  # in gaps
 
@@ -324,6 +324,7 @@ class _Links:
             n = _assignment.undercut(self.cost, self.user, price, drop, self.reach, self.lists, self.pick, some)
             if n == 0:
                 return over[:-1]
+            near = 0.35 * self.margin
             self._widen()
             self._list_again(some[:n], price)
             self.reach[some[:n]] += drop
