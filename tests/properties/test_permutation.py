@@ -90,7 +90,7 @@ def quiet(second: Second, rows: np.ndarray) -> Second:
     return replace(second, demand=demand, state=state)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(sketch=sketches(*BY_USER, law=("shannon",)), shuffle=SHUFFLES)
 def test_permuting_users_permutes_what_they_get(still_town: Town, sketch: Sketch, shuffle: int) -> None:
     somebody = {"absent": min(sketch.absent, 0.3), "on": max(sketch.on, 0.6), "load_bits": max(sketch.load_bits, 1e3)}
@@ -122,7 +122,7 @@ def entries(kpis: Kpis, name: np.ndarray) -> list[tuple[int, ...]]:
     return sorted(zip(log.offset_ms, name[log.user], log.kind, log.from_cell, log.to_cell, log.ping_pong, strict=True))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(sketch=sketches(("exact",)), shuffle=SHUFFLES)
 def test_permuting_users_leaves_the_least_loss_as_it_is(still_town: Town, sketch: Sketch, shuffle: int) -> None:
     second, order = little_town.make(still_town, sketch), order_of(shuffle)

@@ -106,7 +106,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("maps")
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(raw=SCENARIOS)
 def test_every_scenario_that_passes_its_check_runs(cache: Path, raw: dict[str, Any]) -> None:
     check_scenario(cache, raw)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from little_town import Sketch, Town, sketches
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(sketch=sketches())
 def test_every_second_keeps_the_rules_of_the_network(town: Town, sketch: Sketch) -> None:
     second = little_town.make(town, sketch)
