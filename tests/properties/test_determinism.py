@@ -30,7 +30,7 @@ from mndt.radio import _kernels, _mcs
 from mndt.state import Action
 from mndt.streams import Streams
 
-START_S = NINE + 90
+START_S = NINE + 105
 """The cell is down; at 09:02 power cut and surge begin, half a minute later the batteries are empty."""
 
 Chosen = Callable[[Any], Action]
@@ -60,14 +60,14 @@ def digests(town: Town, threads: int, policy: Chosen, seconds: int, seed: int = 
 
 @pytest.mark.parametrize("name", sorted(POLICIES))
 def test_every_policy_is_the_same_on_two_threads(town: Town, split: None, name: str) -> None:
-    one, two = (digests(town, threads, make_policy(name, town.world), 120) for threads in (1, 2))
+    one, two = (digests(town, threads, make_policy(name, town.world), 90) for threads in (1, 2))
     assert one == two
-    assert len(set(one)) == 120
+    assert len(set(one)) == 90
 
 
 @pytest.mark.parametrize("number", [2, 3, 4])
 def test_every_other_rule_is_the_same_on_two_threads(town: Town, split: None, number: int) -> None:
-    one, two = (digests(town, threads, lambda state: DECISIONS[number], 60) for threads in (1, 2))
+    one, two = (digests(town, threads, lambda state: DECISIONS[number], 45) for threads in (1, 2))
     assert one == two
 
 
