@@ -135,7 +135,7 @@ def list_links(
     """
     n_cells, n, size = costs.shape[2], start, 0.0
     n_blocks = (n_cells + 63) // 64
-    value = np.full(n_blocks * 64, 2.0 * FAR)
+    value = np.full(n_blocks * 64, 8.0 * FAR)  # beyond the limit of a user without links
     for i in range(user.shape[0]):
         row, s = costs[user[i], 0], slot[i]
         if i + 1 < user.shape[0]:
@@ -316,9 +316,10 @@ def balance(
     """Newton's method on the prices, until loads hardly differ from capacities; returns the last window.
 
     The load of cell a falls with its price as fast as there are users indifferent between a and b:
-    counted in a window of values, which narrows until few are left. Picks follow the prices. A user is looked at again only when its
-    cell may have become dearer, against any other, by more than its choice was clear. ``out_units``:
-    misplaced users in the first round and in the best; ``out_near``: users within the window.
+    counted in a window of values, which narrows until few are left. Picks follow the prices. A user is
+    looked at again only when its cell may have become dearer, against any other, by more than its choice
+    was clear. ``out_units``: misplaced users in the first round and in the best; ``out_near``: users
+    within the window.
     """
     n_slots, n_cells = pick.shape[0], capacity.shape[0]
     decided, load, limit = np.zeros(n_cells), np.empty(n_cells), np.empty(n_cells)

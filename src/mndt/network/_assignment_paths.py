@@ -214,10 +214,10 @@ def _start(lists: Lists, pick: Any, capacity: Any, low: float, top: float, price
 
 @nb.njit(**FAST)
 def _any_crowded(excess: Any) -> bool:
+    crowded = False
     for units in excess:
-        if units > 0:
-            return True
-    return False
+        crowded |= units > 0
+    return crowded
 
 
 @nb.njit(**FAST)

@@ -182,8 +182,9 @@ def _solve(cost: Array, places: Array, limits: _Limits, usual: bool = True) -> A
         user = _sample(n_users, stride)
         links = _Links(cost, user, price, unit * scope.margin, scope.most, lowest=lowest, usual=usual)
         share = _share(places, stride, limits.crowded)
-        soft = np.rint(0.5 * np.sqrt(share)).astype(np.int64) if level == 0 and stride > 1 else 0
-        found = links.balance(share + soft, limits, unit * scope.window, price)  # prices of few users overshoot
+        soft = 0.5 * np.sqrt(share) if stride > 1 and level == 0 and not limits.crowded else np.zeros(n_cells)
+        places_now = share + np.rint(soft).astype(np.int64)  # where users are few, prices would overshoot
+        found = links.balance(places_now, limits, unit * scope.window, price)
         if stride == 1:
             break
         if found.after > 0.5 * n_cells + 0.1 * len(user):  # prices of no use: find those of the sample exactly
