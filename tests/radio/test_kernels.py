@@ -276,7 +276,9 @@ def arguments(name: str) -> tuple[object, ...]:
         "gains": (0, 60, level, links.gain),
         "received": (0, 60, level, row, row, serving, np.ones(60, np.float32), np.ones(60, np.float32)),
         "level_by_formula": (0, 2, at, at, row, row, 8.5, 200.0, 3.5, level),
-        "report": (0, 60, level, weight, serving, serving > 0, 384, np.zeros((60, 8), np.int32), np.zeros((60, 8), np.int32)),
+        "report": (
+            0, 60, level, weight, serving, serving > 0, 384, np.zeros((60, 8), np.int32), np.zeros((60, 8), np.int32),
+        ),
         "block_sinr": (
             0, 60, level, np.minimum(np.arange(62), 60).astype(np.int32), np.arange(60, dtype=np.int32),
             np.ascontiguousarray(out.T), s["noise_w"], np.int32(1), links.bank, np.int32(255), 1,
