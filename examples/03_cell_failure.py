@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 
 import mndt
-from mndt.world import as_built
 from mndt.state import Action, Status
+from mndt.world import as_built
 
 world = mndt.build_world(mndt.helsinki())
 outdoor = np.flatnonzero(~world.city.sites.indoor[world.city.cells.site])

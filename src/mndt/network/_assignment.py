@@ -234,7 +234,7 @@ def _solve_laplacian(a: Any, b: Any, n_pairs: int, weight: float, free: Any, wan
             z[k] = r[k] / diagonal[k]
             rz += r[k] * z[k]
         if step == 0:
-            aim = rz * 1e-2  # prices need not be exact
+            aim = rz * 1e-3  # prices need not be exact
         if rz <= aim:
             break
         beta = rz / rz_before if step > 0 else 0.0
@@ -347,8 +347,8 @@ def balance(
                 n_pairs += (lists.cost[c] + price[k] < most) & (k != mine)
             n_pairs = min(n_pairs, room - n_cells)
         _copy(decided, load)
-        for q in range(n):
-            load[own[q]] += 1.0
+        for m in range(n):
+            load[own[m]] += 1.0
         over, under = 0.0, 0.0
         for k in range(n_cells):
             e = load[k] - capacity[k]
