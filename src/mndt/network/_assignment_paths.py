@@ -44,8 +44,8 @@ class Edges(NamedTuple):
 
 
 @nb.njit(**FAST)
-def _sort_moves(lists: Lists, price: Any, pick: Any, near: float) -> Any:
-    """Relocations that raise the value by at most `near`, cell after cell."""
+def _sort_moves(lists: Lists, price: Any, pick: Any, near: float, more: Any) -> Any:
+    """Relocations that raise the value by at most `near`, and `more` of both cells, cell after cell."""
     first, last, cell, cost = lists
     n_slots, n_links = pick.shape[0], 0
     for i in range(n_slots):
@@ -54,11 +54,13 @@ def _sort_moves(lists: Lists, price: Any, pick: Any, near: float) -> Any:
     n, start = 0, np.zeros(price.shape[0], np.int64)
     for i in range(n_slots):
         if last[i] - first[i] > 1:
-            own, before = cost[pick[i]] + price[cell[pick[i]]], n
+            j, before = cell[pick[i]], n
+            most = cost[pick[i]] + price[j] + near + more[j]
             for c in range(first[i], last[i]):  # without a branch: written always, kept where it counts
                 at[n], mover[n] = c, i
-                n += (c != pick[i]) & (cost[c] + price[cell[c]] <= own + near)
-            start[cell[pick[i]] + 1] += n - before
+                k = cell[c]
+                n += (c != pick[i]) & (cost[c] + price[k] - more[k] <= most)
+            start[j + 1] += n - before
     for j in range(start.shape[0] - 1):
         start[j + 1] += start[j]
     to, extra, who = np.empty(n, np.int32), np.empty(n), np.empty(n, np.int32)
@@ -228,8 +230,8 @@ def repair(
 
     Each phase is one search from all crowded nodes at once. Raising prices by what it found makes every
     path of its forest tight, and users move along those that share no user. Only relocations that raise a
-    user's value by at most `near` are looked at, which is exact until prices have drifted apart by as
-    much: then, or without a path, returns False. ``price`` ends with the ground's, 0; ``over`` is overload.
+    user's value by little more than `near` are looked at, which is exact until prices have drifted apart by
+    as much: then, or without a path, returns False. ``price`` ends with the ground's, 0; ``over`` is overload.
     """
     ground, n = capacity.shape[0], capacity.shape[0] + 1
     excess, slack = np.zeros(n, np.int64), np.zeros(n, np.int64)
@@ -237,7 +239,10 @@ def repair(
     members = _start(lists, pick, capacity, low, top, price, excess, slack, over)
     if not _any_crowded(excess):
         return True
-    moves = _sort_moves(lists, price, pick, near)
+    more = np.empty(n)
+    for k in range(n):  # prices of cells that are too full or too empty have furthest to go
+        more[k] = 0.0 if excess[k] == 0 else near
+    moves = _sort_moves(lists, price, pick, near, more)
     edges = Edges(np.empty((n, n)), np.empty((n, n), np.int32), np.empty(n, np.int64))
     stale, moved = np.ones(n, np.bool_), np.full(pick.shape[0], -1, np.int32)
     distance, settled, open_price, rise = np.empty(n), np.empty(n), np.empty(n), np.zeros(n)
@@ -256,7 +261,7 @@ def repair(
         for k in range(n):
             settled[k] = reached - min(settled[k], reached)  # from here on: by how much the price rises
             rise[k] += settled[k]
-            least, greatest = min(least, rise[k]), max(greatest, rise[k])
+            least, greatest = min(least, rise[k] + more[k]), max(greatest, rise[k] - more[k])
         if n_ends == 0 or greatest - least > near:
             return False
         for e in range(n_ends):

@@ -308,7 +308,7 @@ class _Links:
         """From nearly right prices to the optimum for these users: its overload; None: nothing is feasible."""
         from mndt.network import _assignment, _assignment_paths
 
-        over, some, near = np.zeros(len(price), np.int64), np.empty(len(self.user), np.int64), 0.35 * self.margin
+        over, some, near = np.zeros(len(price), np.int64), np.empty(len(self.user), np.int64), 0.15 * self.margin
         while True:
             near = min(near, _FAR)
             if not _assignment_paths.repair(
@@ -325,7 +325,7 @@ class _Links:
             n = _assignment.undercut(self.cost, self.user, price, drop, self.reach, self.lists, self.pick, some)
             if n == 0:
                 return over[:-1]
-            near = 0.35 * self.margin
+            near = 0.15 * self.margin
             self._widen()
             self._list_again(some[:n], price)
             self.reach[some[:n]] += drop
