@@ -157,6 +157,8 @@ def awkward_costs(name):
         "steps of 1/64": np.round(radio_cost_db(1500, 30) * 64) / 64,
         "no structure": rng.random((1500, 30)),
         "of all magnitudes": np.exp(8 * noise),
+        "a closed cell everyone likes": np.where(np.arange(30) == 3, -1000.0, noise),
+        "a small cell everyone likes": np.where(np.arange(30) == 5, -1000.0, noise),
         "tiny": 1e-9 * noise,
         "far from zero": 1e6 + noise,
         "sorted by cell": (cost := radio_cost_db(1500, 30))[np.argsort(cost.argmin(axis=1))],
@@ -167,7 +169,8 @@ def awkward_costs(name):
     "name",
     [
         "all equal", "identical users", "users who agree about cells", "an outer product", "steps of 10",
-        "steps of 1/64", "no structure", "of all magnitudes", "tiny", "far from zero", "sorted by cell",
+        "steps of 1/64", "no structure", "of all magnitudes", "a closed cell everyone likes",
+        "a small cell everyone likes", "tiny", "far from zero", "sorted by cell",
     ],
 )  # fmt: skip
 def test_awkward_costs_are_solved_exactly(name):

@@ -149,7 +149,7 @@ def _place(distance: Any, least: float) -> int:
 @nb.njit(**FAST)
 def _search(excess: Any, edge: Any, price: Any, distance: Any, open_price: Any, settled: Any, parent: Any,
             ends: Any) -> Any:  # fmt: skip
-    """Dijkstra from all nodes with an excess to those that lack: number of ends found, greatest distance.
+    """Dijkstra from all nodes with an excess to those that lack: number of ends found, distance of the last.
 
     Lengths are reduced costs, edge + price of the end - price of the start, which are never negative.
     """
@@ -164,10 +164,10 @@ def _search(excess: Any, edge: Any, price: Any, distance: Any, open_price: Any, 
             least = _relax(j, -price[j], edge[j], open_price, distance, parent)
     while least < 0.5 * FAR and n_ends < n_lacking:
         j = _place(distance, least)
-        settled[j], reached = least, least
+        settled[j] = least
         distance[j], open_price[j] = 2.0 * FAR, 4.0 * FAR  # closed
         if excess[j] < 0:
-            ends[n_ends] = j
+            ends[n_ends], reached = j, least
             n_ends += 1
         least = _relax(j, least - price[j], edge[j], open_price, distance, parent)
     return n_ends, reached

@@ -37,6 +37,8 @@ _LARGEST: Final = 1e15
 """Costs of greater magnitude leave too few digits for sums of them."""
 _FAR: Final = 1e30
 """Limit of a price that has none."""
+_CLOSED: Final = 1e18
+"""Price of a cell without places while others are looked for."""
 
 
 @dataclass(frozen=True)
@@ -175,6 +177,8 @@ def _solve(cost: Array, places: Array, limits: _Limits, usual: bool = True) -> A
     n_users, n_cells = cost.shape
     price = np.full(n_cells + 1, limits.top if limits.crowded else limits.low)
     price[-1] = 0.0  # of the ground
+    if limits.top == _FAR:  # nobody may go to a closed cell: keep it out of sight
+        price[:-1][places == 0] = _CLOSED
     probe = _Links(cost, _sample(n_users, -(-n_users // 64)), price, _FAR, n_cells, usual=usual)
     gap = max(1.5 * probe.choose(np.arange(len(probe.user)), price), 1e-9)
     scope, unit, lowest, strides = _AT_FIRST, gap, price, _strides(n_users, n_cells)
@@ -302,6 +306,7 @@ class _Links:
 
         units, near = np.zeros(2), np.empty(len(places))
         window = _assignment.balance(self.lists, places, *limits, window, 8, price, self.pick, units, near)
+        price[price >= 0.5 * _CLOSED] = _CLOSED
         return _Balance(float(units[0]), float(units[1]), float(window), near)
 
     def settle(self, places: Array, limits: _Limits, price: Array) -> Int64[Array, "cells"] | None:
@@ -311,9 +316,9 @@ class _Links:
         over, some, near = np.zeros(len(price), np.int64), np.empty(len(self.user), np.int64), 0.15 * self.margin
         while True:
             near = min(near, _FAR)
-            if not _assignment_paths.repair(
-                self.lists, places, limits.low, limits.top, near, price, self.pick, over
-            ):  # fmt: skip
+            done = _assignment_paths.repair(self.lists, places, limits.low, limits.top, near, price, self.pick, over)
+            price[price >= 0.5 * _CLOSED] = _CLOSED  # where rounding has touched it
+            if not done:
                 if near < self.margin:  # links that are listed may still help
                     near *= 4.0
                 elif self._widen():
@@ -341,9 +346,12 @@ class _Links:
 
 def _certified(links: _Links, places: Array, limits: _Limits, price: Array, over: Array) -> Assignment:
     """The answer, with the value of the dual written so that large prices cancel."""
-    cell = links.cell[links.pick]
-    cost = float(links.link_cost[links.pick].sum())
-    spare = places + over - np.bincount(cell, minlength=len(places))
+    cell, taken = links.cell[links.pick], links.link_cost[links.pick]
+    closed = np.flatnonzero(price >= _CLOSED)
+    if len(closed):  # the least price at which nobody would want to go there
+        value = taken + price[cell]
+        price[closed] = np.maximum((value[:, None] - links.cost[:, closed]).max(axis=0), limits.low)
+    cost, spare = float(taken.sum()), places + over - np.bincount(cell, minlength=len(places))
     bound = cost - float((price * spare).sum()) + float(((price - limits.top) * over).sum())
     if limits.crowded and not spare.any():
         price = price - limits.top
