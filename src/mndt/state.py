@@ -96,7 +96,8 @@ class Allocation:
 @dataclass(frozen=True)
 class Action:
     """A policy's decision for the coming second. What is left None the network's own
-    fundamentals decide; a name picks one of the network's functions, an array decides outright.
+    fundamentals decide; a name picks one of the network's functions, an array decides outright. Of
+    arrays, what cells that are down, other cells' users or the idle would get falls away.
 
     >>> Action(association="strongest", blocks="proportional-fair", power="equal").settings is None
     True
