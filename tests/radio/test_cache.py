@@ -49,6 +49,7 @@ def _moved(city, **columns):
         (CITY, replace(PARAMETERS, user_height_m=2.0), 0),
         (CITY, replace(PARAMETERS, o2i="high"), 0),
         (CITY, replace(PARAMETERS, shadowing=False), 0),
+        (CITY, replace(PARAMETERS, engine="sweep"), 0),
         (CITY, PARAMETERS, 1),
     ],
 )
@@ -100,7 +101,7 @@ def _older_schema(array, about):
 )
 def test_damaged_entry_is_rebuilt(tmp_path, counted, damage):
     level = np.array(build_maps(CITY, PARAMETERS, cache_dir=tmp_path).level)
-    (array,), (about,) = tmp_path.glob("*.npy"), tmp_path.glob("*.json")
+    (array,), (about,) = tmp_path.glob("*.level.npy"), tmp_path.glob("*.json")
     damage(array, about)
     np.testing.assert_array_equal(build_maps(CITY, PARAMETERS, cache_dir=tmp_path).level, level)
     build_maps(CITY, PARAMETERS, cache_dir=tmp_path)
@@ -110,7 +111,7 @@ def test_damaged_entry_is_rebuilt(tmp_path, counted, damage):
 def test_list_and_clear(tmp_path):
     build_maps(CITY, PARAMETERS, cache_dir=tmp_path)
     build_maps(CITY, PARAMETERS, cache_dir=tmp_path, seed=1)
-    (tmp_path / "maps-left.part").write_bytes(b"half")
+    (tmp_path / ".maps-left.part").write_bytes(b"half")
     (tmp_path / "notes.json").write_text("{}")
     entries = cache.list_cache(tmp_path)
     assert len(entries) == 2
@@ -142,5 +143,5 @@ def test_a_disk_that_refuses_costs_only_the_cache(tmp_path, counted, caplog):
 def test_interrupted_write_leaves_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(cache.np, "save", lambda *args, **kwargs: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
-        cache.store(tmp_path, "key", np.zeros(3), "test")
+        cache.store(tmp_path, "key", {"level": np.zeros(3)}, "test")
     assert list(tmp_path.iterdir()) == []

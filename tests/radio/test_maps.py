@@ -177,7 +177,7 @@ def test_carriers_of_a_site_share_sight_and_shadow(build):
 def test_mixed_walls_follow_the_use():
     boxes = [(20.0 + 50 * (i % 6), 20.0 + 50 * (i // 6), 50.0 + 50 * (i % 6), 50.0 + 50 * (i // 6)) for i in range(36)]
     city = city_of(boxes, [(10.0, 10.0, 10.0, -1)], use=[i % 7 for i in range(36)])
-    from mndt.radio.layers import lay_ground, wall_db
+    from mndt.radio.ground import lay_ground, wall_db
 
     ground = lay_ground(city, replace(CALM, o2i="mixed"), seed=1)
     use = city.buildings.use

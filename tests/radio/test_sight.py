@@ -3,7 +3,7 @@ import pytest
 from blocks import city_of, grid
 
 from mndt.city.raster import rasterise
-from mndt.radio.layers import lay_ground
+from mndt.radio.ground import lay_ground
 from mndt.radio.parameters import RadioParameters
 from mndt.radio.pathloss import los_probability
 from mndt.radio.sight import sees, sight_map

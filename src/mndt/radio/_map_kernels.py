@@ -1,6 +1,6 @@
-"""The work on whole maps in numba: line of sight, large-scale loss, antenna gains.
+"""The work on whole maps in numba: line of sight and large-scale loss.
 
-Plain references: `radio.sight.sees`, `radio.pathloss.LossLaw.loss_db`, `radio.antenna.gain_db`.
+Plain references: `radio.sight.sees`, `radio.pathloss.LossLaw.loss_db`.
 """
 
 from __future__ import annotations
@@ -135,57 +135,3 @@ def write_loss(
                 loss += sigma_db[2] * nlos_field[row, col]
             steps: Any = min(max(np.int32(np.rint(-loss * _F(64.0))), -_LARGEST), _LARGEST)
             level[row, col, layer] = np.int16(2 * steps + los)
-
-
-@nb.njit(cache=True, nogil=True, error_model="numpy", fastmath={"nnan", "nsz", "contract", "reassoc"})
-def write_aimed(
-    loss_level: Any,
-    pixel_m: Any,
-    cells: Any,
-    layer_of_cell: Any,
-    place_m: Any,
-    mount: Any,
-    cuts: Any,
-    columns: Any,
-    column_of_cell: Any,
-    n_directed: Any,
-    level: Any,
-) -> None:
-    """level[row, col, cells[k]] = loss level of the cell's layer plus its antenna gain.
-
-    Row by row of k: place_m[:, k] = x, y, height over the user; mount[:, k] = sine and cosine of
-    bearing, sine and cosine of mechanical tilt. `cuts` holds the horizontal and the vertical cut,
-    `columns` the array factors (row column_of_cell[k]), in steps of 1/64 dB over the cosine of their
-    angle. From k = n_directed on cells are omnidirectional.
-    """
-    n = cells.shape[0]
-    at_h, at_v = np.empty(n, np.float32), np.empty(n, np.float32)
-    half = _F(0.5 * (cuts.shape[1] - 1))
-    last = np.int32(cuts.shape[1] - 2)
-    for row in range(level.shape[0]):
-        for col in range(level.shape[1]):
-            for k in range(n_directed):  # apart from the look-ups, so that it is vectorised
-                east = (_F(col) + _F(0.5)) * pixel_m - place_m[0, k]
-                north = (_F(row) + _F(0.5)) * pixel_m - place_m[1, k]
-                up = -place_m[2, k]
-                scale = _F(1.0) / np.sqrt(east * east + north * north + up * up + _F(1e-6))
-                ahead = (east * mount[0, k] + north * mount[1, k]) * scale
-                right = (east * mount[1, k] - north * mount[0, k]) * scale
-                forward = ahead * mount[3, k] - up * scale * mount[2, k]
-                upward = ahead * mount[2, k] + up * scale * mount[3, k]
-                cosine = forward / np.sqrt(forward * forward + right * right + _F(1e-12))
-                at_h[k], at_v[k] = (cosine + _F(1.0)) * half, (upward + _F(1.0)) * half
-            for k in range(n):
-                old = loss_level[row, col, layer_of_cell[k]]
-                if k >= n_directed:
-                    level[row, col, cells[k]] = old
-                    continue
-                h = min(max(np.int32(at_h[k]), np.int32(0)), last)
-                v = min(max(np.int32(at_v[k]), np.int32(0)), last)
-                rest_h, rest_v, c = at_h[k] - _F(h), at_v[k] - _F(v), column_of_cell[k]
-                across = cuts[0, h] + rest_h * (cuts[0, h + 1] - cuts[0, h])
-                down = cuts[1, v] + rest_v * (cuts[1, v + 1] - cuts[1, v])
-                array = columns[c, v] + rest_v * (columns[c, v + 1] - columns[c, v])
-                gain = np.int32(np.rint(_F(8.0 * 64) + max(across + down, _F(-30.0 * 64)) + array))
-                total = min(max((old >> 1) + gain, -_LARGEST), _LARGEST)
-                level[row, col, cells[k]] = np.int16(2 * total + (old & 1))

@@ -10,19 +10,21 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Int16, Int32
+from jaxtyping import Bool, Float32, Int16
 
 from mndt.city.model import City
 from mndt.errors import InputError
 from mndt.parallel import side_by_side
-from mndt.radio import antenna, cache
-from mndt.radio.layers import LARGEST_DB, STEPS_PER_DB, Layers, encode, fill_layer, lay_ground, layers_of
+from mndt.radio import cache, statistical
+from mndt.radio.aiming import GainMaps, aim, coverage_dbm, re_aim
+from mndt.radio.departures import DepartureMaps, straight
+from mndt.radio.ground import Place, lay_ground, place_of
+from mndt.radio.layers import LARGEST_DB, STEPS_PER_DB, Layers, encode, layers_of
 from mndt.radio.parameters import RadioParameters
-from mndt.state import CellSettings
-from mndt.units import w_to_dbm
 
 __all__ = [
     "LARGEST_DB",
@@ -40,10 +42,8 @@ __all__ = [
 
 Array = np.ndarray
 
-ENGINE_VERSION = 1
+ENGINE_VERSION = 2
 """Raised whenever the same inputs give other maps: it is part of the cache key."""
-
-_TABLE_NODES = 4096
 
 
 @dataclass(frozen=True)
@@ -54,11 +54,12 @@ class SiteMaps:
     level: Int16[Array, "rows cols layers"]  # read-only, usually memory-mapped
     layers: Layers
     user_height_m: float
+    departures: DepartureMaps | None = None  # None: every link leaves straight for its pixel
 
     @property
     def nbytes(self) -> int:
-        """Size of the levels in bytes."""
-        return int(self.level.nbytes)
+        """Size of levels and departures in bytes."""
+        return int(self.level.nbytes) + (self.departures.nbytes if self.departures else 0)
 
     def loss_db(self) -> Float32[Array, "rows cols layers"]:
         """L_d + L_s in positive dB, unpacked."""
@@ -67,39 +68,6 @@ class SiteMaps:
     def sight(self) -> Bool[Array, "rows cols layers"]:
         """Line of sight, unpacked."""
         return (self.level & 1).astype(bool)
-
-
-@dataclass(frozen=True)
-class GainMaps:
-    """Large-scale gain of every cell at every pixel: antenna gain minus L_d minus L_s, no fading."""
-
-    cell_m: float
-    level: Int16[Array, "rows cols cells"]
-
-    @property
-    def nbytes(self) -> int:
-        """Size of the levels in bytes."""
-        return int(self.level.nbytes)
-
-    def at(self, x_m: Float[Array, "users"], y_m: Float[Array, "users"]) -> Int16[Array, "users cells"]:
-        """Levels of the pixels where users stand; outside the map the border counts."""
-        rows, cols, _ = self.level.shape
-        row = np.clip(np.floor(np.asarray(y_m) / self.cell_m), 0, rows - 1).astype(np.intp)
-        col = np.clip(np.floor(np.asarray(x_m) / self.cell_m), 0, cols - 1).astype(np.intp)
-        return self.level[row, col]
-
-    def gain_db(self, x_m: Float[Array, "users"], y_m: Float[Array, "users"]) -> Float32[Array, "users cells"]:
-        """Gain in dB at the pixel of each user, the plain reference of the kernels' look-up.
-
-        >>> maps = GainMaps(4.0, encode(np.full((2, 2, 1), -80.25), np.ones((2, 2, 1))))
-        >>> maps.gain_db(np.array([1.0, 99.0]), np.array([7.0, -3.0])).tolist()
-        [[-80.25], [-80.25]]
-        """
-        return np.asarray((self.at(x_m, y_m) >> 1) / np.float32(STEPS_PER_DB), dtype=np.float32)
-
-    def sight(self, x_m: Float[Array, "users"], y_m: Float[Array, "users"]) -> Bool[Array, "users cells"]:
-        """Whether each user has line of sight to each cell."""
-        return (self.at(x_m, y_m) & 1).astype(bool)
 
 
 def build_maps(
@@ -128,14 +96,16 @@ def build_maps(
         )
     layers = layers_of(city)
     directory, key = cache.cache_directory(cache_dir), _key(city, layers, parameters, seed)
-    level = cache.load(directory, key)
-    if level is None or level.shape != (*map_shape(city, parameters), len(layers)) or level.dtype != np.int16:
-        level = _compute(city, layers, parameters, seed, n_jobs)
+    arrays = cache.load(directory, key)
+    if arrays is None:
+        level, departures = _compute(city, layers, parameters, seed, directory, n_jobs)
         rows, cols, n = level.shape
         what = f"{city.name}: {n} layers of {rows} x {cols} pixels of {parameters.resolution_m:g} m, seed {seed}"
-        cache.store(directory, key, level, what)
+        arrays = {"level": level} | {part.name: getattr(departures, part.name) for part in fields(departures)}
+        cache.store(directory, key, arrays, f"{what}, {parameters.engine}")
         level.flags.writeable = False
-    return SiteMaps(parameters.resolution_m, level, layers, parameters.user_height_m)
+    departures = DepartureMaps(**{part.name: arrays[part.name] for part in fields(DepartureMaps)})
+    return SiteMaps(parameters.resolution_m, arrays["level"], layers, parameters.user_height_m, departures)
 
 
 def map_shape(city: City, parameters: RadioParameters) -> tuple[int, int]:
@@ -147,17 +117,22 @@ def map_shape(city: City, parameters: RadioParameters) -> tuple[int, int]:
 
 
 def _compute(
-    city: City, layers: Layers, parameters: RadioParameters, seed: int, n_jobs: int | None
-) -> Int16[Array, "rows cols layers"]:
+    city: City, layers: Layers, parameters: RadioParameters, seed: int, directory: Path, n_jobs: int | None
+) -> tuple[Int16[Array, "rows cols layers"], DepartureMaps]:
     ground = lay_ground(city, parameters, seed)
     level = np.empty((*ground.building.shape, len(layers)), np.int16)
+    places = [place_of(city, ground, layers, layer) for layer in range(len(layers))]
+    if parameters.engine == "tr38901":
 
-    def fill(layer: int) -> None:
-        fill_layer(level, layer, layers, city, ground, parameters, seed)
+        def fill(place: Place) -> None:
+            statistical.fill_layer(level, place, ground, parameters, seed)
 
-    fill(0)  # alone, so that kernels are compiled once and not by every thread
-    side_by_side(fill, range(1, len(layers)), "gain maps", n_jobs, threads=True)
-    return level
+        side_by_side(fill, places[:1], "gain maps", 1)  # alone, so that kernels are compiled once
+        side_by_side(fill, places[1:], "gain maps", n_jobs, threads=True)
+        return level, straight(len(layers))
+    from mndt.radio import fusion  # its kernels are not needed otherwise
+
+    return level, fusion.fill_layers(level, places, city, ground, parameters, seed, directory, n_jobs)
 
 
 def _key(city: City, layers: Layers, parameters: RadioParameters, seed: int) -> str:
@@ -172,6 +147,7 @@ def _key(city: City, layers: Layers, parameters: RadioParameters, seed: int) -> 
     numbers = (
         *(ENGINE_VERSION, parameters.scenario, float(parameters.resolution_m), float(parameters.user_height_m)),
         *(parameters.o2i, parameters.shadowing, seed, float(city.frame.width_m), float(city.frame.depth_m)),
+        *(parameters.engine, parameters.rays_million if parameters.engine == "fused" else 0.0),
     )
     digest = hashlib.sha256(repr(numbers).encode())
     for array in arrays:
@@ -187,84 +163,3 @@ def estimate(city: City, parameters: RadioParameters) -> tuple[float, float]:
     links = rows * cols * n_layers
     roofs = city.frame.area_km2 * 1e6 / 4.0
     return 6.0 + 150e-9 * links, (2.0 * links + 60.0 * rows * cols + 20.0 * roofs) / 1e6
-
-
-def aim(site_maps: SiteMaps, city: City, settings: CellSettings) -> GainMaps:
-    """Add each cell's antenna gain, at its settings, to the loss of its layer.
-
-    Gain is taken from the antenna towards the pixel at the users' height, also for blocked links.
-    """
-    rows, cols, _ = site_maps.level.shape
-    cells = np.arange(len(city.cells), dtype=np.int32)
-    level = np.empty((rows, cols, len(cells)), np.int16)
-    _write_aimed(level, site_maps, city, settings, cells)
-    return GainMaps(site_maps.cell_m, level)
-
-
-def re_aim(
-    maps: GainMaps, site_maps: SiteMaps, city: City, settings: CellSettings, cells: Int32[Array, "changed"]
-) -> GainMaps:
-    """New maps in which only the given cells follow the new settings; `maps` stays as it is."""
-    level = maps.level.copy()
-    _write_aimed(level, site_maps, city, settings, np.asarray(cells, np.int32))
-    return GainMaps(maps.cell_m, level)
-
-
-def _write_aimed(
-    level: Int16[Array, "rows cols cells"], site_maps: SiteMaps, city: City, settings: CellSettings, cells: Array
-) -> None:
-    from mndt.radio import _map_kernels
-
-    layers, f4 = site_maps.layers, np.float32
-    names = np.array(city.cells.pattern)
-    cells = np.concatenate((cells[names[cells] != "omni"], cells[names[cells] == "omni"]))
-    names, layer = names[cells], layers.of_cell[cells]
-    rise_m = layers.height_m - site_maps.user_height_m
-    place_m = np.stack((layers.x_m[layer], layers.y_m[layer], rise_m[layer])).astype(f4)
-    bearing, tilt = (np.radians(angle[cells]) for angle in (settings.azimuth_deg, settings.mechanical_tilt_deg))
-    mount = np.stack((np.sin(bearing), np.cos(bearing), np.sin(tilt), np.cos(tilt))).astype(f4)
-    columns, column_of_cell = _columns(names == "panel", settings.electrical_tilt_deg[cells])
-    _map_kernels.write_aimed(
-        site_maps.level, f4(site_maps.cell_m), cells, layer, place_m, mount, _cuts(),
-        columns, column_of_cell, int(np.sum(names != "omni")), level,
-    )  # fmt: skip
-
-
-def _angles_deg() -> Array:
-    """Angles whose cosines are the nodes of the tables."""
-    return np.degrees(np.arccos(np.linspace(-1.0, 1.0, _TABLE_NODES + 1)))
-
-
-def _cuts() -> Float32[Array, "2 nodes"]:
-    """Horizontal and vertical cut of the element, in steps of 1/64 dB."""
-    cuts_db = np.stack((antenna.horizontal_cut_db(_angles_deg()), antenna.vertical_cut_db(_angles_deg())))
-    return (cuts_db * STEPS_PER_DB).astype(np.float32)
-
-
-def _columns(
-    is_panel: Bool[Array, "cells"], tilt_deg: Float32[Array, "cells"]
-) -> tuple[Float32[Array, "tilts nodes"], Int32[Array, "cells"]]:
-    """Array factors in steps of 1/64 dB (row 0 is none, then one per electrical tilt) and each cell's row."""
-    tilts = np.unique(tilt_deg[is_panel])
-    factors_db = antenna.column_factor_db(_angles_deg()[None, :], tilts[:, None])
-    columns = np.concatenate((np.zeros((1, _TABLE_NODES + 1)), factors_db)) * STEPS_PER_DB
-    row = np.where(is_panel, np.searchsorted(tilts, tilt_deg) + 1, 0)
-    return columns.astype(np.float32), row.astype(np.int32)
-
-
-def coverage_dbm(
-    maps: GainMaps, cells_power_w_per_block: Float[Array, "cells"]
-) -> tuple[Float32[Array, "rows cols"], Int32[Array, "rows cols"]]:
-    """The strongest cell's received power per block at every pixel, in dBm, and which cell it is.
-
-    A cell of 0 W takes no part; where no cell transmits the level is -inf and the cell -1.
-    """
-    power_dbm = w_to_dbm(cells_power_w_per_block).astype(np.float32)
-    rows, cols, _ = maps.level.shape
-    best_dbm, best = np.empty((rows, cols), np.float32), np.empty((rows, cols), np.int32)
-    for row in range(rows):  # row by row, to stay small beside the maps
-        received_dbm = (maps.level[row] >> 1) / np.float32(STEPS_PER_DB) + power_dbm
-        best[row] = received_dbm.argmax(axis=1)
-        best_dbm[row] = received_dbm.max(axis=1)
-    best[np.isneginf(best_dbm)] = -1
-    return best_dbm, best

@@ -28,6 +28,11 @@ class RadioParameters:
 
     scenario: Literal["UMi", "UMa", "RMa"] = "UMi"
     """TR 38.901 scenario of outdoor stations; indoor stations use InH inside and UMi outside."""
+    engine: Literal["tr38901", "sweep", "fused"] = "tr38901"
+    """What finds the loss: TR 38.901's formulas in the state that the buildings give; the loss over the roofs
+    of the buildings between (sweep); or that fused with traced rays (needs the extra rt)."""
+    rays_million: Annotated[float, Interval(ge=0.01, le=1000.0)] = 3.0
+    """Rays traced from each outdoor station, in millions (engine fused); 0.3 is a draft."""
     resolution_m: Annotated[float, Interval(ge=1.0, le=20.0)] = 4.0
     """Edge of a map pixel in metres."""
     user_height_m: Annotated[float, Interval(ge=1.0, le=10.0)] = 1.5
@@ -36,7 +41,8 @@ class RadioParameters:
     """Building entry loss: low or high for every building, or mixed by its use: high (coated glass)
     for offices, shops and public buildings, low for homes, schools and industry, half and half else."""
     shadowing: bool = True
-    """Whether correlated shadowing, and the spread of wall losses, are added."""
+    """Whether the spread of wall losses is added and, to TR 38.901's formulas, correlated shadowing; what
+    sweep and rays give is shadowed by the buildings themselves."""
     los_fading: Law = "rician"
     """Small-scale fading of links with line of sight."""
     nlos_fading: Law = "rayleigh"

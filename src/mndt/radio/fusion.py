@@ -1,0 +1,156 @@
+"""L_d + L_s of one layer from the buildings themselves: rays where they reach, edges elsewhere.
+
+A pixel's gain is the sum of two disjoint sets of paths. One is the way in the vertical plane of the link:
+free space where the station is in sight, the law of `mndt.radio.obstructed` where it is not. The other
+are reflected and scattered rays, traced without the direct one, so line of sight counts once. Pixels in
+buildings take the gain of their facade, through the wall and 0.5 dB a metre (TR 38.901 clause 7.4.3).
+Buildings shadow by themselves here: no random shadowing is added.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Bool, Float32, Int16
+
+from mndt.city.model import City
+from mndt.parallel import side_by_side
+from mndt.radio import pathloss, sight
+from mndt.radio.departures import DepartureMaps, Departures, merge, one_each, stack
+from mndt.radio.diffraction import Surface, surface_of, sweep, to_pixels
+from mndt.radio.ground import ROOF_CELL_M, Ground, Place, wall_db
+from mndt.radio.inside import fill_inside
+from mndt.radio.layers import encode
+from mndt.radio.obstructed import ObstructedLaw, Profile, profile_of
+from mndt.radio.parameters import RadioParameters
+from mndt.streams import Streams
+from mndt.units import db_to_linear, linear_to_db
+
+if TYPE_CHECKING:
+    from mndt.radio.raytracing import Rays
+
+Array = np.ndarray
+
+_LEAST_M = 1.0  # minimum coupling distance
+
+
+@dataclass(frozen=True)
+class Scenery:
+    """What all layers of a city share."""
+
+    ground: Ground
+    surface: Surface
+    profiles: dict[float, Profile]  # by carrier in GHz
+    law: ObstructedLaw
+    parameters: RadioParameters
+
+
+@dataclass(frozen=True)
+class Outdoor:
+    """One layer under the open sky; values in buildings mean nothing."""
+
+    gain_db: Float32[Array, "rows cols"]
+    sight: Bool[Array, "rows cols"]
+    departures: Departures
+
+
+def scenery_of(city: City, ground: Ground, carriers_ghz: Sequence[float], parameters: RadioParameters) -> Scenery:
+    """Rasters and obstruction profiles of a city, once for all layers."""
+    surface, law = surface_of(city, ROOF_CELL_M), ObstructedLaw()
+
+    def profile(carrier_ghz: float) -> Profile:
+        return profile_of(surface, carrier_ghz, parameters.user_height_m, law)
+
+    carriers = sorted(set(carriers_ghz))
+    found = side_by_side(profile, carriers, "how obstructed the city is", threads=True)
+    return Scenery(ground, surface, dict(zip(carriers, found, strict=True)), law, parameters)
+
+
+def fill_layers(
+    level: Int16[Array, "rows cols layers"],
+    places: Sequence[Place],
+    city: City,
+    ground: Ground,
+    parameters: RadioParameters,
+    seed: int,
+    directory: Path,
+    n_jobs: int | None,
+) -> DepartureMaps:
+    """Write all layers and return where their power leaves. Traces are kept one by one in `directory`."""
+    scenery = scenery_of(city, ground, [place.carrier_ghz for place in places], parameters)
+    rays: dict[int, Rays] = {}
+    if parameters.engine == "fused":
+        from mndt.radio.tracing import trace_places
+
+        rays = trace_places(city, [place for place in places if place.own < 0], ground, parameters, directory, n_jobs)
+
+    def fill(place: Place) -> Departures | None:
+        found = outdoors(scenery, place, rays.get(place.layer))
+        _write(level[:, :, place.layer], scenery, place, found, seed)
+        return found.departures if place.own < 0 else None
+
+    first = side_by_side(fill, places[:1], "gain maps", 1)  # alone, so that kernels are compiled once
+    departures = first + side_by_side(fill, places[1:], "gain maps", n_jobs, threads=True)
+    cols = ground.building.shape[1]
+    return stack(departures, (ground.facade_row * cols + ground.facade_col).ravel().astype(np.int32))
+
+
+def outdoors(scenery: Scenery, place: Place, rays: Rays | None) -> Outdoor:
+    """The layer under the open sky, without the way out of the station's own building.
+
+    Args:
+        scenery: of the city.
+        place: of the antenna.
+        rays: reflected and scattered ones, traced without the direct path; None: none.
+    """
+    ground, parameters = scenery.ground, scenery.parameters
+    shape = ground.building.shape
+    north_m = (np.arange(shape[0]) + 0.5)[:, None] * ground.pixel_m - place.y_m
+    east_m = (np.arange(shape[1]) + 0.5)[None, :] * ground.pixel_m - place.x_m
+    ground_m = np.hypot(north_m, east_m)
+    rise_m = place.height_m - parameters.user_height_m
+    swept = sweep(
+        scenery.surface, place.x_m, place.y_m, place.height_m, place.carrier_ghz,
+        own=place.transparent, user_height_m=parameters.user_height_m,
+    )  # fmt: skip
+    over = to_pixels(swept, scenery.surface, ground.pixel_m, *shape)
+    seen = rays.sight if rays is not None else _sight(ground, place, parameters)
+    slant_m = np.maximum(np.hypot(ground_m, rise_m), _LEAST_M)
+    loss_db = pathloss.free_space_db(slant_m, place.carrier_ghz)
+    hidden = ~seen
+    loss_db[hidden] += scenery.law.excess_db(
+        scenery.profiles[place.carrier_ghz], parameters.scenario if place.own < 0 else "UMi",
+        over.excess_db[hidden], ground_m[hidden], place.carrier_ghz, place.height_m, parameters.user_height_m,
+    )  # fmt: skip
+    up = np.where(seen, -rise_m, np.tan(over.elevation_rad) * ground_m)
+    departures = one_each(*np.broadcast_arrays(east_m, north_m, up))
+    gain = db_to_linear(-loss_db)
+    if rays is not None:
+        departures = merge(departures, gain.ravel(), rays.departures, rays.gain.ravel())
+        gain = gain + rays.gain
+    return Outdoor(linear_to_db(gain).astype(np.float32), seen, departures)
+
+
+def _sight(ground: Ground, place: Place, parameters: RadioParameters) -> Bool[Array, "rows cols"]:
+    return sight.sight_map(
+        ground.roof_m, ground.roof_building, ROOF_CELL_M, place.x_m, place.y_m, place.height_m,
+        own=place.transparent, user_height_m=parameters.user_height_m, pixel_m=ground.pixel_m, wanted=ground.wanted,
+    ).astype(bool)  # fmt: skip
+
+
+def _write(level: Int16[Array, "rows cols"], scenery: Scenery, place: Place, found: Outdoor, seed: int) -> None:
+    """Outdoors, behind facades, and in the station's own building."""
+    ground, parameters = scenery.ground, scenery.parameters
+    entrance = ground.facade_row, ground.facade_col
+    inside = ground.building >= 0
+    loss_db = place.exit_db - found.gain_db[entrance]
+    walls_db = wall_db(ground, place.carrier_ghz)[ground.building[inside]]
+    loss_db[inside] += walls_db + pathloss.INSIDE_DB_PER_M * ground.depth_m[inside]
+    seen = found.sight & ~inside if place.own < 0 else np.zeros_like(inside)
+    level[:] = encode(-loss_db, seen)
+    if place.own >= 0:
+        fill_inside(level, ground, parameters, place, Streams(seed).generator("shadowing", place.site))
