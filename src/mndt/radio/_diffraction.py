@@ -15,6 +15,8 @@ from mndt.radio._simd import FAST, F, _fitted, exp2f, log2f
 
 _MOST_EDGES = 255
 _LEAST_M = 1e-3  # ground distance of a cell right below the antenna
+_FLAT_DOWN = -1e12  # slope below all others
+_HALF, _ONE = 0.500000001, 1.000000001  # two rays may claim a cell, none must not
 _LOG2_PER_DB = F(np.log2(10.0) / 10.0)
 _DB_PER_LOG2 = F(20.0 / np.log2(10.0))
 _LOG2_PER_SIXTH = F(np.log2(np.e) / 6.0)
@@ -28,6 +30,51 @@ def _arctan_ratio(z: Any) -> Any:
 
 
 _A0, _A1, _A2, _A3, _A4, _A5, _A6, _A7 = _fitted(_arctan_ratio, 0.0, 1.0, 7)
+
+
+@nb.njit(inline="always", **FAST)
+def _way(start: Any, n: Any, quarter: Any) -> Any:
+    """The cells with a centre ahead of `start`, forwards in even quarters, backwards in odd ones.
+
+    Returns:
+        Distance to the first centre, number of cells, the first cell and the step to the next.
+    """
+    if quarter % 2 == 0:
+        first = max(0, math.floor(start - 0.5) + 1)
+        return first + 0.5 - start, n - first, first, 1
+    first = min(n - 1, math.ceil(start - 0.5) - 1)
+    return start - 0.5 - first, first + 1, first, -1
+
+
+@nb.njit(inline="always", **FAST)
+def _fan(near: Any, far: Any, start: Any, n_across: Any) -> Any:
+    """How many rays a quarter of 45 degrees needs, and the lowest and highest that meet the raster."""
+    fan = int(far) + 1
+    low = -start / (near if start > 0.0 else far)
+    high = (n_across - start) / (near if start < n_across else far)
+    low, high = min(max(low, -1.0), 2.0), max(min(high, 1.0), -2.0)
+    return fan, max(-fan, math.floor(low * fan)), min(fan, math.ceil(high * fan))
+
+
+@nb.njit(inline="always", **FAST)
+def _tangent(hull_d: Any, hull_z: Any, top: Any, d_m: Any, user: Any) -> Any:
+    """The hull's point that bounds the user's view towards the antenna, and the slope up to it."""
+    e = top
+    while e > 1 and (hull_z[e] - user) * (d_m - hull_d[e - 1]) <= (hull_z[e - 1] - user) * (d_m - hull_d[e]):
+        e -= 1
+    return e, (hull_z[e] - user) / (d_m - hull_d[e])
+
+
+@nb.njit(inline="always", **FAST)
+def _push(hull_d: Any, hull_z: Any, top: Any, d_m: Any, z_m: Any) -> Any:
+    """Put a point on the upper convex hull, a stack over the antenna in place 0; the new top."""
+    while top > 0 and (hull_z[top] - hull_z[top - 1]) * (d_m - hull_d[top - 1]) <= (z_m - hull_z[top - 1]) * (
+        hull_d[top] - hull_d[top - 1]
+    ):
+        top -= 1
+    top += 1
+    hull_d[top], hull_z[top] = d_m, z_m
+    return top
 
 
 @nb.njit(**FAST)
@@ -47,16 +94,14 @@ def march(
 ) -> None:
     """What the vertical plane through the antenna and each outdoor cell holds.
 
-    Four quarters of the compass, east, west, north and south, are each swept by a fan of rays that
-    run across the raster one column (or row) after the other and lie at most one cell apart at its far
-    end. So every cell is crossed, and the ray that passes nearest to its centre decides: exactly one.
-    The upper convex hull of the profile so far is a stack whose point 0 is the antenna; its first edge
-    is the antenna's horizon, its tangent from the user the user's horizon.
+    Four quarters of the compass (east, west, north, south) are each swept by a fan of rays that cross
+    the raster one column, or row, after the other and lie at most one cell apart at its far end. So every
+    cell is crossed, and the one ray that passes nearest to its centre decides.
 
     Args:
         roof_m, building: raster; `building` < 0 is outdoors.
         ground_m: raster of the ground, or of size 0 for flat ground at 0.
-        own: transparent building.
+        own: transparent building, -1 for none.
         x_m, y_m, antenna_m: place and altitude of the antenna.
         user_m: height of a user above the ground.
         detour_m: how much longer than the straight line the way over both horizons is, 0 in sight.
@@ -70,80 +115,49 @@ def march(
     hull_d, hull_z = np.empty(max(rows, cols) + 2), np.empty(max(rows, cols) + 2)
     hull_d[0], hull_z[0] = 0.0, antenna_m
     for quarter in range(4):
-        eastwards = quarter < 2
-        n_ahead, n_across = (cols, rows) if eastwards else (rows, cols)
-        stride_ahead, stride_across = (1, cols) if eastwards else (cols, 1)
-        from_ahead, from_across = (x_m / cell_m, y_m / cell_m) if eastwards else (y_m / cell_m, x_m / cell_m)
-        turn = 1 if quarter % 2 == 0 else -1
-        if turn > 0:
-            first = max(0, math.floor(from_ahead - 0.5) + 1)
-            n_steps = n_ahead - first
+        if quarter < 2:
+            n_across, to_next, to_side, start = rows, 1, cols, y_m / cell_m
+            near, n_steps, cell_0, turn = _way(x_m / cell_m, cols, quarter)
         else:
-            first = min(n_ahead - 1, math.ceil(from_ahead - 0.5) - 1)
-            n_steps = first + 1
-        if n_steps <= 0:
-            continue
-        near = abs(first + 0.5 - from_ahead)
-        far = near + n_steps - 1
-        fan = int(far) + 1
-        low = max(-from_across / (near if from_across > 0.0 else far), -1.0)
-        high = min((n_across - from_across) / (near if from_across < n_across else far), 1.0)
-        if low > 1.0 or high < -1.0:
-            continue
-        for ray in range(max(-fan, math.floor(low * fan)), min(fan, math.ceil(high * fan)) + 1):
+            n_across, to_next, to_side, start = cols, cols, 1, x_m / cell_m
+            near, n_steps, cell_0, turn = _way(y_m / cell_m, rows, quarter)
+        fan, low, high = _fan(near, near + n_steps - 1, start, n_across)
+        for ray in range(low, high + 1 if n_steps > 0 else low):
             lean = ray / fan
             step_m = cell_m * math.sqrt(1.0 + lean * lean)
-            top = 0
-            horizon, stretch = -1e12, 1.0  # slope of the hull's first edge, and its length per metre of ground
+            top, horizon, stretch = 0, _FLAT_DOWN, 1.0
             for step in range(n_steps):
                 ahead = near + step
-                across = from_across + lean * ahead
+                across = start + lean * ahead
                 if across < 0.0 or across >= n_across:
                     if (across < 0.0) == (lean <= 0.0):
-                        break
+                        break  # for good
                     continue
                 line = int(across)
-                cell = (first + turn * step) * stride_ahead + line * stride_across
+                cell = (cell_0 + turn * step) * to_next + line * to_side
                 here = inside[cell]
                 if here >= 0 and here == own and not hilly:
                     continue
                 d_m = max(ahead * step_m, _LEAST_M)
                 land = lands[cell] if hilly else 0.0
-                if here < 0:
-                    # the nearest ray decides, and cells beyond the diagonal belong to another quarter
-                    if (
-                        abs(across - (line + 0.5)) * fan <= 0.500000001 * ahead
-                        and abs(line + 0.5 - from_across) <= ahead * 1.000000001
-                    ):
-                        user = land + user_m
-                        fall = (user - antenna_m) / d_m
-                        if fall >= horizon:
-                            detours[cell], slopes[cell], counts[cell] = 0.0, fall, 0
-                        else:
-                            e = top
-                            while e > 1 and (hull_z[e] - user) * (d_m - hull_d[e - 1]) <= (hull_z[e - 1] - user) * (
-                                d_m - hull_d[e]
-                            ):
-                                e -= 1
-                            back = (hull_z[e] - user) / (d_m - hull_d[e])
-                            apex = (user - antenna_m + back * d_m) / (horizon + back)
-                            detour = (
-                                apex * stretch
-                                + (d_m - apex) * math.sqrt(1.0 + back * back)
-                                - d_m * math.sqrt(1.0 + fall * fall)
-                            )
-                            detours[cell], slopes[cell], counts[cell] = max(detour, 0.0), horizon, min(e, _MOST_EDGES)
-                    if not hilly:
-                        continue
-                z_m = land + (roofs[cell] if here >= 0 and here != own else 0.0)
-                while top > 0 and (hull_z[top] - hull_z[top - 1]) * (d_m - hull_d[top - 1]) <= (
-                    z_m - hull_z[top - 1]
-                ) * (hull_d[top] - hull_d[top - 1]):
-                    top -= 1
-                top += 1
-                hull_d[top], hull_z[top] = d_m, z_m
+                middle = line + 0.5
+                # cells beyond the diagonal belong to another quarter
+                if here < 0 and abs(across - middle) * fan <= _HALF * ahead and abs(middle - start) <= _ONE * ahead:
+                    user = land + user_m
+                    fall = (user - antenna_m) / d_m
+                    if fall >= horizon:
+                        detours[cell], slopes[cell], counts[cell] = 0.0, fall, 0
+                    else:
+                        last, back = _tangent(hull_d, hull_z, top, d_m, user)
+                        apex = (user - antenna_m + back * d_m) / (horizon + back)
+                        over = apex * stretch + (d_m - apex) * math.sqrt(1.0 + back * back)
+                        detours[cell] = max(over - d_m * math.sqrt(1.0 + fall * fall), 0.0)
+                        slopes[cell], counts[cell] = horizon, min(last, _MOST_EDGES)
+                if here < 0 and not hilly:
+                    continue
+                top = _push(hull_d, hull_z, top, d_m, land + (roofs[cell] if here >= 0 and here != own else 0.0))
                 if top == 1:
-                    horizon = (z_m - antenna_m) / d_m
+                    horizon = (hull_z[1] - antenna_m) / hull_d[1]
                     stretch = math.sqrt(1.0 + horizon * horizon)
 
 

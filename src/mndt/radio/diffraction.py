@@ -181,7 +181,7 @@ def pixels_of(surface: Surface, pixel_m: float, rows: int, cols: int) -> Pixels:
 
     if not 0 < pixel_m < np.inf:
         raise InputError("pixel_m", pixel_m, allowed="above 0 m", fix="2 to 5 m suit a city")
-    places: list[Int32[Array, "cells"]] = []
+    places: list[Array] = []
     for n, limit in zip(surface.building.shape, (rows, cols), strict=True):
         place = ((np.arange(n) + 0.5) * surface.cell_m // pixel_m).astype(np.int32)
         places.append(np.where(place < limit, place, np.int32(-1)))
@@ -193,13 +193,15 @@ def pixels_of(surface: Surface, pixel_m: float, rows: int, cols: int) -> Pixels:
     has = has[:rows, :cols]
     other = np.full((rows, cols), -1, np.int64)
     if not has.all():
-        nearest = distance_transform_edt(~outdoors, return_indices=True, return_distances=False)
         middle = [
             np.minimum(((np.arange(n) + 0.5) * pixel_m // surface.cell_m).astype(np.int64), limit - 1)
             for n, limit in zip((rows, cols), surface.building.shape, strict=True)
         ]
-        at = np.ix_(*middle)
-        other[~has] = (nearest[0][at].astype(np.int64) * surface.building.shape[1] + nearest[1][at])[~has]
+        near: Array = np.indices(surface.building.shape)
+        if outdoors.any():
+            near = distance_transform_edt(~outdoors, return_indices=True, return_distances=False)
+        at = near[(slice(None), *np.ix_(*middle))].astype(np.int64)
+        other[~has] = (at[0] * surface.building.shape[1] + at[1])[~has]
     return Pixels(row_of, col_of, other, surface.building)
 
 
