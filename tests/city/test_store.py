@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mndt.city.model import City
+from mndt.city.model import AntennaTable, City
 from mndt.city.store import SCHEMA, load_city, save_city
 from mndt.errors import InputError
 
@@ -19,6 +19,10 @@ def assert_same(one: Any, two: Any) -> None:
     if dataclasses.is_dataclass(one):
         for field in dataclasses.fields(one):
             assert_same(getattr(one, field.name), getattr(two, field.name))
+    elif isinstance(one, tuple):
+        assert len(one) == len(two)
+        for a, b in zip(one, two, strict=True):
+            assert_same(a, b)
     elif isinstance(one, np.ndarray):
         assert one.dtype == two.dtype
         assert np.array_equal(one, two)
@@ -96,3 +100,13 @@ def test_a_failed_write_leaves_the_old_file(
         save_city(village_city, path)
     assert path.read_text() == "old"
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_antennas_are_kept(tmp_path: Path, village_city: City) -> None:
+    cuts = (np.linspace(0.0, 30.0, 360), np.linspace(25.0, 0.0, 360))
+    tables = tuple(AntennaTable(f"{name}.msi", 17.0, *cuts, 2.1e9, 4.0) for name in ("a", "b"))
+    tables += (AntennaTable("c.msi", 2.0, *cuts, None, 0.0),)
+    city = dataclasses.replace(village_city, antennas=tables)
+    save_city(city, tmp_path / "x.city")
+    assert_same(load_city(tmp_path / "x.city"), city)
+    assert load_city(tmp_path / "x.city").antennas[2].frequency_hz is None

@@ -146,7 +146,7 @@ class Cells:
     azimuth_deg: Float[Array, "cells"]  # compass bearing of boresight, clockwise from north
     mechanical_tilt_deg: Float[Array, "cells"]  # downwards positive
     electrical_tilt_deg: Float[Array, "cells"]
-    pattern: tuple[str, ...]  # "omni", "sector" or "panel", see radio.antenna
+    pattern: tuple[str, ...]  # "omni", "sector", "panel" or the name of an AntennaTable, see radio.antenna
     carrier_hz: Float[Array, "cells"]
     blocks: Int[Array, "cells"]  # resource blocks ("channels" in Table I)
     block_hz: Float[Array, "cells"]  # bandwidth of one block
@@ -155,6 +155,21 @@ class Cells:
 
     def __len__(self) -> int:
         return len(self.site)
+
+
+@dataclass(frozen=True)
+class AntennaTable:
+    """One antenna as its maker measured it, at one frequency and electrical tilt.
+
+    Attenuations are positive, relative to the largest gain, one for each whole degree.
+    """
+
+    name: str  # as in `Cells.pattern`, e.g. "k742215-6t.msi"
+    gain_dbi: float
+    horizontal_db: Float[Array, "360"]  # clockwise from boresight, seen from above
+    vertical_db: Float[Array, "360"]  # from the horizon in front: 90 straight down, 180 behind, 270 straight up
+    frequency_hz: float | None  # None: the file does not say
+    electrical_tilt_deg: float  # at which it was measured, downwards positive
 
 
 @dataclass(frozen=True)
@@ -177,6 +192,8 @@ class City:
     sites: Sites
     cells: Cells
     attribution: str = ""  # e.g. the OpenStreetMap notice; shown wherever the map is shown
+    repairs: tuple[str, ...] = ()  # what was put right in the input, counted, in words; see `mndt.city.mending`
+    antennas: tuple[AntennaTable, ...] = ()  # those that `cells.pattern` names
 
 
 def check_city(city: City) -> None:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 import zipfile
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
-from typing import Any, Final, get_type_hints
+from typing import Any, Final, get_args, get_type_hints
 
 import numpy as np
 
@@ -93,6 +93,8 @@ def _split(part: Any, prefix: str, arrays: dict[str, np.ndarray]) -> dict[str, A
         value = getattr(part, field.name)
         if is_dataclass(value):
             plain[field.name] = _split(value, f"{prefix}{field.name}.", arrays)
+        elif isinstance(value, tuple) and value and is_dataclass(value[0]):
+            plain[field.name] = [_split(item, f"{prefix}{field.name}.{k}.", arrays) for k, item in enumerate(value)]
         elif isinstance(value, np.ndarray):
             arrays[prefix + field.name] = np.ascontiguousarray(value)
         else:
@@ -109,7 +111,10 @@ def _join(kind: Any, plain: dict[str, Any], prefix: str, arrays: dict[str, np.nd
             values[field.name] = _join(hint, plain[field.name], f"{prefix}{field.name}.", arrays)
         elif prefix + field.name in arrays:
             values[field.name] = arrays[prefix + field.name]
-        else:
-            value = plain[field.name]
+        elif field.name in plain or field.default is MISSING:
+            value = plain[field.name]  # a field with a default may be younger than the file
+            of = next((kind for kind in get_args(hint) if is_dataclass(kind)), None)
+            if of is not None and isinstance(value, list):
+                value = [_join(of, item, f"{prefix}{field.name}.{k}.", arrays) for k, item in enumerate(value)]
             values[field.name] = tuple(value) if isinstance(value, list) else value
     return kind(**values)
