@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Final
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from jaxtyping import Float32
@@ -19,6 +19,11 @@ from jaxtyping import Float32
 from mndt.checks.output import Result
 from mndt.city.model import City
 from mndt.parallel import side_by_side
+
+if TYPE_CHECKING:
+    from mndt.radio.fusion import Scenery
+    from mndt.radio.ground import Place
+    from mndt.radio.raytracing import Rays
 
 Array = np.ndarray
 
@@ -105,7 +110,7 @@ def windows() -> Iterator[tuple[str, City]]:
 
 def differences(name: str, city: City, *, engine: str, stations: int, rays_million: float) -> Iterator[Difference]:
     """Both settings of one window."""
-    from mndt.radio import cache, fusion, pathloss
+    from mndt.radio import cache, fusion
     from mndt.radio.ground import lay_ground, place_of
     from mndt.radio.layers import layers_of
     from mndt.radio.parameters import RadioParameters
@@ -121,19 +126,24 @@ def differences(name: str, city: City, *, engine: str, stations: int, rays_milli
         places = [place_of(there, ground, layers, int(layers.of_cell[cell])) for cell in first]
         scenery = fusion.scenery_of(there, ground, [place.carrier_ghz for place in places], parameters)
         rays = fusion.trace(there, places, ground, parameters, cache.cache_directory(), None)
-        made = side_by_side(
-            lambda place: fusion.outdoors(scenery, place, rays.get(place.layer)), places, name, threads=True
-        )
-        parts = []
-        for place, layer in zip(places, made, strict=True):
-            row, col = np.nonzero((ground.building < 0) & ~layer.sight)
-            east_m, north_m = (col + 0.5) * ground.pixel_m - place.x_m, (row + 0.5) * ground.pixel_m - place.y_m
-            ground_m = np.hypot(east_m, north_m)
-            slant_m = pathloss.slant_distance_m(np.maximum(ground_m, 1.0), height_m, 1.5)
-            law_db = pathloss.loss_db(scenario, False, ground_m, slant_m, place.carrier_ghz, height_m, 1.5)
-            parts.append((ground_m, -layer.gain_db[row, col] - law_db))
+        measure = partial(_beside_the_standard, scenery, rays)
+        parts = side_by_side(measure, places, f"{name}, {scenario}", threads=True)
         ground_m, excess_db = (np.concatenate(column).astype(np.float32) for column in zip(*parts, strict=True))
         yield Difference(name, scenario, ground_m, excess_db)
+
+
+def _beside_the_standard(scenery: Scenery, rays: dict[int, Rays], place: Place) -> tuple[Array, Array]:
+    """Distance of obstructed outdoor pixels, and their loss minus TR 38.901's."""
+    from mndt.radio import fusion, pathloss
+
+    ground, parameters = scenery.ground, scenery.parameters
+    layer = fusion.outdoors(scenery, place, rays.get(place.layer))
+    row, col = np.nonzero((ground.building < 0) & ~layer.sight)
+    ground_m = np.hypot((col + 0.5) * ground.pixel_m - place.x_m, (row + 0.5) * ground.pixel_m - place.y_m)
+    heights_m = place.height_m, parameters.user_height_m
+    slant_m = pathloss.slant_distance_m(np.maximum(ground_m, 1.0), *heights_m)
+    law_db = pathloss.loss_db(parameters.scenario, False, ground_m, slant_m, place.carrier_ghz, *heights_m)
+    return ground_m, -layer.gain_db[row, col] - law_db
 
 
 def _table(found: list[Difference]) -> str:

@@ -29,31 +29,6 @@ Array = np.ndarray
 _LEAST_ROWS = 32  # of a map for a thread of its own
 
 
-_TABLE_NODES = 4096
-
-
-@dataclass(frozen=True)
-class _Cuts:
-    right: Array
-    left: Array
-    vertical: Array
-    column: Array
-    gain_db: Array
-    cap_db: Array
-
-
-def _cut_tables(names: list[str], tilt_deg: Array) -> _Cuts:
-    angles_deg = np.degrees(np.arccos(np.linspace(-1.0, 1.0, _TABLE_NODES + 1)))
-    n = len(names)
-    across = np.tile(antenna.horizontal_cut_db(angles_deg), (n, 1)).astype(np.float32)
-    down = np.tile(antenna.vertical_cut_db(angles_deg), (n, 1)).astype(np.float32)
-    column = np.zeros((n, _TABLE_NODES + 1), np.float32)
-    for k, name in enumerate(names):
-        if name == "panel":
-            column[k] = antenna.column_factor_db(angles_deg, float(tilt_deg[k]))
-    return _Cuts(across, across, down, column, np.full(n, 8.0, np.float32), np.full(n, 30.0, np.float32))
-
-
 @dataclass(frozen=True)
 class GainMaps:
     """Large-scale gain of every cell at every pixel: antenna gain minus L_d minus L_s, no fading."""
@@ -119,7 +94,7 @@ def _write(
     place_m = np.stack((layers.x_m[layer], layers.y_m[layer], rise_m[layer]), axis=1).astype(f4)
     bearing, tilt = (np.radians(angle[cells]) for angle in (settings.azimuth_deg, settings.mechanical_tilt_deg))
     mount = np.stack((np.sin(bearing), np.cos(bearing), np.sin(tilt), np.cos(tilt)), axis=1).astype(f4)
-    cuts = _cut_tables(names, settings.electrical_tilt_deg[cells])
+    cuts = antenna.cut_tables(names, settings.electrical_tilt_deg[cells], city.antennas)
     peak = np.stack((cuts.gain_db, cuts.cap_db), axis=1).astype(f4)
     omni = np.array([name == "omni" for name in names], bool)
     by_rows(

@@ -90,13 +90,14 @@ def one_each(east: Array, north: Array, up: Array) -> Departures:
     """One direction for every pixel.
 
     Args:
-        east, north, up: components in pixel order, of any common length but zero.
+        east, north, up: components in pixel order, of any length; one of length zero becomes straight down.
 
     >>> one_each(np.array([3.0]), np.array([0.0]), np.array([-4.0])).toward.tolist()
     [[19660, 0, -26214]]
     """
     parts = np.stack([np.ravel(part) for part in (east, north, up)], axis=1)
-    parts = parts * (UNIT / np.linalg.norm(parts, axis=1, keepdims=True))
+    length = np.linalg.norm(parts, axis=1, keepdims=True)
+    parts = np.where(length > 0.0, parts * (UNIT / np.maximum(length, 1e-9)), (0.0, 0.0, -UNIT))
     n = len(parts)
     toward = np.rint(parts).astype(np.int16)
     return Departures(np.arange(n + 1, dtype=np.int64), toward, np.full(n, WHOLE, np.uint16))

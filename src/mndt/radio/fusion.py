@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int16
+from jaxtyping import Bool, Float32, Float64, Int16
 
 from mndt.city.model import City
 from mndt.parallel import side_by_side
-from mndt.radio import pathloss, sight
+from mndt.radio import pathloss
 from mndt.radio.departures import DepartureMaps, Departures, merge, one_each, stack
 from mndt.radio.diffraction import Pixels, Surface, pixels_of, surface_of, sweep, to_pixels
 from mndt.radio.ground import ROOF_CELL_M, Ground, Place, wall_db
@@ -27,6 +27,7 @@ from mndt.radio.inside import fill_inside
 from mndt.radio.layers import encode
 from mndt.radio.obstructed import ObstructedLaw, Profile, profile_of
 from mndt.radio.parameters import RadioParameters
+from mndt.radio.sight import sight_map
 from mndt.streams import Streams
 from mndt.units import db_to_linear, linear_to_db
 
@@ -52,11 +53,12 @@ class Scenery:
 
 @dataclass(frozen=True)
 class Outdoor:
-    """One layer under the open sky; values in buildings mean nothing."""
+    """One layer under the open sky; values in buildings mean nothing. Stations in buildings radiate
+    alike in all directions: theirs are not kept."""
 
     gain_db: Float32[Array, "rows cols"]
     sight: Bool[Array, "rows cols"]
-    departures: Departures
+    departures: Departures | None
 
 
 def scenery_of(city: City, ground: Ground, carriers_ghz: Sequence[float], parameters: RadioParameters) -> Scenery:
@@ -91,7 +93,7 @@ def fill_layers(
     def fill(place: Place) -> Departures | None:
         found = outdoors(scenery, place, rays.get(place.layer))
         _write(level[:, :, place.layer], scenery, place, found, seed)
-        return found.departures if place.own < 0 else None
+        return found.departures
 
     first = side_by_side(fill, places[:1], "gain maps", 1)  # alone, so that kernels are compiled once
     departures = first + side_by_side(fill, places[1:], "gain maps", n_jobs, threads=True)
@@ -119,44 +121,59 @@ def trace(
     return trace_places(city, places, ground, parameters, directory, n_jobs)
 
 
-def outdoors(scenery: Scenery, place: Place, rays: Rays | None) -> Outdoor:
+def distances_m(
+    ground: Ground, place: Place, user_height_m: float
+) -> tuple[Float64[Array, "rows cols"], Float64[Array, "rows cols"]]:
+    """Distance of every pixel on the map and through the air, the latter at least 1 m."""
+    rows, cols = ground.building.shape
+    north_m = (np.arange(rows) + 0.5)[:, None] * ground.pixel_m - place.y_m
+    east_m = (np.arange(cols) + 0.5)[None, :] * ground.pixel_m - place.x_m
+    ground_m = np.hypot(north_m, east_m)
+    return ground_m, np.maximum(np.hypot(ground_m, place.height_m - user_height_m), _LEAST_M)
+
+
+def outdoors(
+    scenery: Scenery, place: Place, rays: Rays | None, *, sight: Bool[Array, "rows cols"] | None = None
+) -> Outdoor:
     """The layer under the open sky, without the way out of the station's own building.
 
     Args:
         scenery: of the city.
         place: of the antenna.
         rays: reflected and scattered ones, traced without the direct path; None: none.
+        sight: which pixels the station sees, where that is known already.
     """
     ground, parameters = scenery.ground, scenery.parameters
-    shape = ground.building.shape
-    north_m = (np.arange(shape[0]) + 0.5)[:, None] * ground.pixel_m - place.y_m
-    east_m = (np.arange(shape[1]) + 0.5)[None, :] * ground.pixel_m - place.x_m
-    ground_m = np.hypot(north_m, east_m)
-    rise_m = place.height_m - parameters.user_height_m
+    user_m, carrier_ghz = parameters.user_height_m, place.carrier_ghz
+    ground_m, slant_m = distances_m(ground, place, user_m)
     swept = sweep(
-        scenery.surface, place.x_m, place.y_m, place.height_m, place.carrier_ghz,
-        own=place.transparent, user_height_m=parameters.user_height_m,
-    )  # fmt: skip
+        scenery.surface, place.x_m, place.y_m, place.height_m, carrier_ghz, own=place.transparent, user_height_m=user_m
+    )
     over = to_pixels(swept, scenery.pixels)
-    seen = rays.sight if rays is not None else _sight(ground, place, parameters)
-    slant_m = np.maximum(np.hypot(ground_m, rise_m), _LEAST_M)
-    loss_db = pathloss.free_space_db(slant_m, place.carrier_ghz)
-    hidden = ~seen
+    seen = rays.sight if rays is not None else sight if sight is not None else _sight(ground, place, parameters)
+    loss_db = pathloss.free_space_db(slant_m, carrier_ghz)
+    hidden = ~seen & (ground.building < 0)
     loss_db[hidden] += scenery.law.excess_db(
-        scenery.profiles[place.carrier_ghz], parameters.scenario if place.own < 0 else "UMi",
-        over.excess_db[hidden], ground_m[hidden], place.carrier_ghz, place.height_m, parameters.user_height_m,
+        scenery.profiles[carrier_ghz], parameters.scenario if place.own < 0 else "UMi",
+        over.excess_db[hidden], ground_m[hidden], carrier_ghz, place.height_m, user_m,
     )  # fmt: skip
-    up = np.where(seen, -rise_m, np.tan(over.elevation_rad) * ground_m)
-    departures = one_each(*np.broadcast_arrays(east_m, north_m, up))
+    up_m = np.where(seen, user_m - place.height_m, np.tan(over.elevation_rad) * ground_m)
+    departures = _toward_pixels(ground, place, up_m) if place.own < 0 else None
     gain = db_to_linear(-loss_db)
-    if rays is not None:
+    if rays is not None and departures is not None:
         departures = merge(departures, gain.ravel(), rays.departures, rays.gain.ravel())
         gain = gain + rays.gain
     return Outdoor(linear_to_db(gain).astype(np.float32), seen, departures)
 
 
+def _toward_pixels(ground: Ground, place: Place, up_m: Float64[Array, "rows cols"]) -> Departures:
+    """The compass direction of every pixel at the given rise."""
+    row, col = np.indices(up_m.shape)
+    return one_each((col + 0.5) * ground.pixel_m - place.x_m, (row + 0.5) * ground.pixel_m - place.y_m, up_m)
+
+
 def _sight(ground: Ground, place: Place, parameters: RadioParameters) -> Bool[Array, "rows cols"]:
-    return sight.sight_map(
+    return sight_map(
         ground.roof_m, ground.roof_building, ROOF_CELL_M, place.x_m, place.y_m, place.height_m,
         own=place.transparent, user_height_m=parameters.user_height_m, pixel_m=ground.pixel_m, wanted=ground.wanted,
     ).astype(bool)  # fmt: skip
