@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from time import perf_counter
+from time import process_time
 
 import numpy as np
 import pytest
@@ -158,7 +158,7 @@ def test_13000_users_take_about_two_milliseconds() -> None:
     memory = demand.start(users, 30_000, Streams(0))
     times = []
     for k in range(20):
-        begin = perf_counter()
+        begin = process_time()
         memory, _ = demand.step(memory, users, 30_000 + k, Streams(0))
-        times.append(perf_counter() - begin)
+        times.append(process_time() - begin)
     assert min(times) < 4e-3  # 2 ms is the aim; the machine may be shared

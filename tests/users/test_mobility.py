@@ -3,7 +3,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 import numpy as np
@@ -205,9 +205,9 @@ def test_13000_users_move_within_eight_milliseconds_or_so() -> None:
     memory, _ = source.start(EIGHT, Streams(0))
     times = []
     for k in range(30):
-        begin = perf_counter()
+        begin = process_time()
         memory, _ = source.step(memory, EIGHT + k, Streams(0))
-        times.append(perf_counter() - begin)
+        times.append(process_time() - begin)
     assert min(times) < 0.016  # 8 ms with demand is the aim; the machine may be shared
 
 

@@ -1,7 +1,7 @@
 """A* against Dijkstra, and the edges of its routes."""
 
 from dataclasses import replace
-from time import perf_counter
+from time import process_time
 
 import numpy as np
 import pytest
@@ -50,9 +50,9 @@ def test_thirteen_thousand_routes_in_a_second() -> None:
     graph = RouteGraph.from_ways(ways)
     source, target = np.random.default_rng(1).integers(0, ways.n_nodes, (2, 13_000))
     find_routes(graph, source[:1], target[:1])
-    start = perf_counter()
+    start = process_time()
     find_routes(graph, source, target)
-    assert perf_counter() - start < 1.0
+    assert process_time() - start < 1.0
 
 
 def test_edges_shorter_than_the_straight_line_keep_the_bound_admissible() -> None:

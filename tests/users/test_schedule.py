@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from time import perf_counter
+from time import process_time
 
 import numpy as np
 import pytest
@@ -160,6 +160,6 @@ def test_paper_density() -> None:
 
 
 def test_13000_plans_are_made_within_a_second() -> None:
-    begin = perf_counter()
+    begin = process_time()
     make_population(TOWN, 13_000, UserParameters(), Streams(0))
-    assert perf_counter() - begin < 2.0  # one second is the aim; the machine may be shared
+    assert process_time() - begin < 2.0  # one second is the aim; the machine may be shared
