@@ -1,0 +1,1 @@
+"""What an operator measured, and the propagation law fitted to it."""
