@@ -266,6 +266,14 @@ def test_a_hill_obstructs_as_a_wall_of_its_height_does():
     assert not got.excess_db[1, :50].any()
 
 
+@pytest.mark.parametrize("slope", [0.0, 0.1, 1 / 3, -0.7])
+def test_a_link_that_grazes_a_slope_is_in_sight_or_on_the_edge_of_it(slope):
+    ramp = np.tile(slope * 2.0 * np.arange(300), (3, 1))
+    got = sweep(surface(np.zeros((3, 300)), ramp), 1.0, 3.0, 0.0, GHZ, user_height_m=0.0)
+    grazing_db = bullington_db(0.0, 300.0)
+    assert ((got.excess_db == 0.0) | (np.abs(got.excess_db - grazing_db) < 0.7)).all()
+
+
 def test_lifting_the_ground_changes_nothing():
     rng = np.random.default_rng(5)
     roof_m = np.where(rng.random((20, 30)) < 0.2, 20.0, 0.0)

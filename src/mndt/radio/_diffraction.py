@@ -16,6 +16,7 @@ from mndt.radio._simd import FAST, F, _fitted, exp2f, log2f
 _MOST_EDGES = 255
 _LEAST_M = 1e-3  # ground distance of a cell right below the antenna
 _FLAT_DOWN = -1e12  # slope below all others
+_LEAST_TURN = 1e-12  # of a ray at an edge
 _HALF, _ONE = 0.500000001, 1.000000001  # two rays may claim a cell, none must not
 _LOG2_PER_DB = F(np.log2(10.0) / 10.0)
 _DB_PER_LOG2 = F(20.0 / np.log2(10.0))
@@ -149,7 +150,8 @@ def march(
                         detours[cell], slopes[cell], counts[cell] = 0.0, fall, 0
                     else:
                         last, back = _tangent(hull_d, hull_z, top, d_m, user)
-                        apex = (user - antenna_m + back * d_m) / (horizon + back)
+                        # on a line that grazes an edge both sums may round to nothing
+                        apex = d_m * min(max((fall + back) / max(horizon + back, _LEAST_TURN), 0.0), 1.0)
                         over = apex * stretch + (d_m - apex) * math.sqrt(1.0 + back * back)
                         detours[cell] = max(over - d_m * math.sqrt(1.0 + fall * fall), 0.0)
                         slopes[cell], counts[cell] = horizon, min(last, _MOST_EDGES)
@@ -173,40 +175,31 @@ def arctanf(x: Any) -> Any:
 
 @nb.njit(**FAST)
 def lose(
-    building: Any,
-    col: Any,
-    row: Any,
-    cell_m: Any,
-    per_wavelength: Any,
-    inside_db: Any,
-    excess: Any,
-    tilt: Any,
-    edges: Any,
+    building: Any, north_km: Any, east_km: Any, per_wavelength: Any, inside_db: Any, excess: Any, tilt: Any, edges: Any
 ) -> None:
     """Turn detours into losses and slopes into angles, in place.
 
     Args:
         building: raster, < 0 outdoors.
-        col, row: place of the antenna in cells.
+        north_km, east_km: of each row and column, seen from the antenna.
         per_wavelength: 1 / wavelength.
         inside_db: written to cells in buildings.
         excess: detours of `march`, then dB.
         tilt: slopes of `march`, then radians.
         edges: of `march`.
     """
-    km = F(0.001) * cell_m
     for i in range(building.shape[0]):
-        up = F(i) + F(0.5) - row
+        up2 = north_km[i] * north_km[i]
         for j in range(building.shape[1]):
-            right = F(j) + F(0.5) - col
             v = F(2.0) * np.sqrt(excess[i, j] * per_wavelength) - F(0.1)
             edge_db = F(6.9) + _DB_PER_LOG2 * log2f(np.sqrt(v * v + F(1.0)) + v)
-            long_db = F(10.0) + F(0.02) * km * np.sqrt(up * up + right * right)
+            long_db = F(10.0) + F(0.02) * np.sqrt(up2 + east_km[j] * east_km[j])
             loss = edge_db + (F(1.0) - exp2f(-edge_db * _LOG2_PER_SIXTH)) * long_db
-            loss = loss if edges[i, j] > 0 else F(0.0)
-            outdoors = building[i, j] < 0
-            excess[i, j] = loss if outdoors else inside_db
-            tilt[i, j] = arctanf(tilt[i, j]) if outdoors else F(0.0)
+            excess[i, j] = loss if edges[i, j] > 0 else F(0.0)
+        for j in range(building.shape[1]):  # few arrays a loop, or LLVM gives up on vectors
+            excess[i, j] = excess[i, j] if building[i, j] < 0 else inside_db
+        for j in range(building.shape[1]):
+            tilt[i, j] = arctanf(tilt[i, j]) if building[i, j] < 0 else F(0.0)
 
 
 @nb.njit(**FAST)

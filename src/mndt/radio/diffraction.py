@@ -147,10 +147,13 @@ def sweep(
         surface.roof_m, surface.building, ground_m, np.int32(own if own >= 0 else -1), cell_m,
         float(x_m), float(y_m), antenna_m, float(user_height_m), excess_db, elevation_rad, edges,
     )  # fmt: skip
-    f = np.float32
+    north_km, east_km = (
+        (((np.arange(n) + 0.5) * cell_m - at_m) / 1000.0).astype(np.float32)
+        for n, at_m in zip(shape, (y_m, x_m), strict=True)
+    )
     _diffraction.lose(
-        surface.building, f(x_m / cell_m), f(y_m / cell_m), f(cell_m), f(carrier_ghz * 1e9 / LIGHT_MPS),
-        f(INSIDE_DB), excess_db, elevation_rad, edges,
+        surface.building, north_km, east_km, np.float32(carrier_ghz * 1e9 / LIGHT_MPS), np.float32(INSIDE_DB),
+        excess_db, elevation_rad, edges,
     )  # fmt: skip
     return Sweep(excess_db, edges, elevation_rad)
 
