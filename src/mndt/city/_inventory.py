@@ -161,6 +161,8 @@ def _typed(field: Field, value: Any, where: str, decimal_comma: bool) -> Any:
         text = " ".join(str(value).split())
         if not field.choices:
             return text
+        if field.files and text.lower().endswith(field.files):
+            return text.replace("\\", "/")
         if text.lower() not in field.choices:
             close = get_close_matches(text.lower(), field.choices, n=1, cutoff=0.5)
             fix = f"did you mean '{close[0]}'?" if close else "choose one of these"

@@ -38,18 +38,21 @@ class Field:
     aliases: tuple[str, ...] = ()
     choices: tuple[str, ...] = ()
     conversions: tuple[Conversion, ...] = ()
+    files: tuple[str, ...] = ()  # besides the choices: the name of a file that ends like this
 
     @property
     def allowed(self) -> str:
         """The allowed range as a phrase for messages and docs."""
         if self.choices:
-            return ", ".join(self.choices)
+            more = f" or a file ({', '.join(self.files)})" if self.files else ""
+            return ", ".join(self.choices) + more
         if self.low is not None and self.high is not None:
             return f"{self.low:g} to {self.high:g}{' ' + self.unit if self.unit else ''}"
         return {str: "any text", bool: "true or false"}.get(self.kind, "any number")
 
 
 PATTERNS: Final = ("omni", "sector", "panel")
+PATTERN_FILES: Final = (".msi", ".pln", ".prn")
 ENERGY_CLASSES: Final = ("macro", "rrh", "micro", "pico")
 
 OCCUPIED_SHARE: Final = 0.9
@@ -89,8 +92,8 @@ CELL_FIELDS: Final[tuple[Field, ...]] = (
     Field("height_m", "m", float, None, 0, 500, "antenna above ground; when left out 3 m indoors and 25 m outdoors, or 3 m above the roof it stands on if that is higher", False, ("height", "antenna_height", "antenna_height_m", "hba", "agl", "agl_m")),
     Field("power_dbm", "dBm", float, None, -30, 60, "maximum transmit power of the cell; 24 dBm indoors and 30 dBm outdoors when left out", False, ("power", "max_power_dbm", "tx_power", "tx_power_dbm", "pmax", "configuredmaxtxpower"), (), (_WATTS, _MILLIWATTS)),
     Field("mechanical_tilt_deg", "deg", float, 0.0, -30, 30, "downwards positive", False, ("mechanical_tilt", "mtilt", "m_tilt", "mech_tilt")),
-    Field("electrical_tilt_deg", "deg", float, 6.0, -15, 20, "downwards positive; has an effect on panels only", False, ("electrical_tilt", "etilt", "e_tilt", "elec_tilt", "tilt", "downtilt")),
-    Field("pattern", "", str, None, None, None, "antenna; omni indoors and sector outdoors when left out", False, ("antenna", "antenna_pattern"), PATTERNS),
+    Field("electrical_tilt_deg", "deg", float, 6.0, -15, 20, "downwards positive, of panels and antenna files; with a file that file's tilt when left out", False, ("electrical_tilt", "etilt", "e_tilt", "elec_tilt", "tilt", "downtilt")),
+    Field("pattern", "", str, None, None, None, "antenna, or the file of one beside the inventory; omni indoors and sector outdoors when left out", False, ("antenna", "antenna_pattern"), PATTERNS, (), PATTERN_FILES),
     Field("carrier_ghz", "GHz", float, 3.5, 0.4, 100, "carrier frequency", False, ("carrier", "frequency_ghz", "freq_ghz", "frequency"), (), (_MEGAHERTZ, _HERTZ)),
     Field("blocks", "", int, 45, 1, 1000, "resource blocks (the paper's channels)", False, ("channels", "n_rb", "prb", "prbs", "resource_blocks"), (), (_BANDWIDTH,)),
     Field("block_khz", "kHz", float, 180.0, 15, 10_000, "bandwidth of one block", False, ("block_bandwidth_khz", "rb_khz")),

@@ -16,8 +16,9 @@ import numpy as np
 
 from mndt.city import _inventory
 from mndt.city._inventory import Record
+from mndt.city.antennas import is_file, read_antenna, write_antennas
 from mndt.city.footprints import building_at, footprints
-from mndt.city.model import Buildings, Cells, City, Frame, Sites
+from mndt.city.model import AntennaTable, Buildings, Cells, City, Frame, Sites
 from mndt.city.placement import place_sites
 from mndt.city.schema import CELL_FIELDS
 from mndt.errors import InputError
@@ -67,6 +68,7 @@ def read_cells(
         source=str(path),
         where=[f"{path} line {row.line}" for row in rows],
         decimal_comma=info.decimal_comma,
+        folder=Path(path).parent,
     )
 
 
@@ -83,6 +85,7 @@ def cells_from_rows(
     source: str = "cells",
     where: Sequence[str] | None = None,
     decimal_comma: bool = False,
+    folder: Path = Path(),
 ) -> tuple[Sites, Cells]:
     """Sites and cells from one mapping for each cell: field name of `schema.CELL_FIELDS` -> value or text.
 
@@ -93,9 +96,10 @@ def cells_from_rows(
         source: name of the whole, for messages.
         where: name of each row, for messages.
         decimal_comma: texts may hold 60,17.
+        folder: where antenna files are that a pattern names; `mndt.city.antennas.antennas_of` reads them.
 
     Raises:
-        InputError: a value out of range, a name twice, positions off the map, an indoor cell outdoors.
+        InputError: a value out of range, a name twice, positions off the map, an indoor cell outdoors, no antenna file.
     """
     ground = _Ground(frame)
     where = where or [f"{source} row {k + 1}" for k in range(len(rows))]
@@ -106,6 +110,8 @@ def cells_from_rows(
     _refuse_twins(records, where)
     on_map = _on_map(records, ground, source, where)
     records, where = [records[k] for k in on_map], [where[k] for k in on_map]
+    tilted = [rows[k].get("electrical_tilt_deg") not in (None, "") for k in on_map]
+    _mount(records, tilted, folder, where)
     for record in records:
         record["x_m"], record["y_m"] = ground.to_xy(record["longitude_deg"], record["latitude_deg"])
     _house(records, buildings, where)
@@ -116,11 +122,12 @@ def cells_from_rows(
 def write_cells(path: str | Path, city: City) -> None:
     """Write a city's cells as an inventory that `read_cells` reads back: every column of the schema.
 
-    Positions are written to a millimetre. The file appears complete or not at all.
+    Positions are written to a millimetre. The file appears complete or not at all; antenna files are put beside it.
     """
     path, sites, cells = Path(path), city.sites, city.cells
     longitude_deg, latitude_deg = _Ground(city.frame).to_degrees(sites.x_m, sites.y_m)
     power_dbm = w_to_dbm(cells.max_power_w)
+    files = write_antennas(path.parent, city)
     part = path.with_name(path.name + ".part")
     with part.open("w", encoding="utf-8", newline="") as stream:
         stream.write(",".join(field.name for field in CELL_FIELDS) + "\n")
@@ -137,7 +144,7 @@ def write_cells(path: str | Path, city: City) -> None:
                 "power_dbm": round(float(power_dbm[c]), 9),
                 "mechanical_tilt_deg": float(cells.mechanical_tilt_deg[c]),
                 "electrical_tilt_deg": float(cells.electrical_tilt_deg[c]),
-                "pattern": cells.pattern[c],
+                "pattern": files.get(cells.pattern[c], cells.pattern[c]),
                 "carrier_ghz": float(cells.carrier_hz[c]) / 1e9,
                 "blocks": int(cells.blocks[c]),
                 "block_khz": float(cells.block_hz[c]) / 1e3,
@@ -236,6 +243,27 @@ def _on_map(records: Sequence[Record], ground: _Ground, source: str, where: Sequ
             "%s: %d of %d cells are off the map and left out", source, len(records) - len(kept), len(records)
         )
     return kept
+
+
+def _mount(records: Sequence[Record], tilted: Sequence[bool], folder: Path, where: Sequence[str]) -> None:
+    """See that antenna files are there; their electrical tilt holds where the inventory gives none."""
+    tables: dict[str, AntennaTable] = {}
+    for record, has_tilt, at in zip(records, tilted, where, strict=True):
+        name = record["pattern"]
+        if name is None or not is_file(name):
+            continue
+        if name not in tables:
+            tables[name] = read_antenna(name, folder, at)
+            _tell_other_band(tables[name], record, at)
+        if not has_tilt:
+            record["electrical_tilt_deg"] = tables[name].electrical_tilt_deg
+
+
+def _tell_other_band(table: AntennaTable, record: Record, at: str) -> None:
+    measured_hz, carrier_hz = table.frequency_hz, record["carrier_ghz"] * 1e9
+    if measured_hz is not None and not 0.7 <= measured_hz / carrier_hz <= 1.4:
+        message = "%s: antenna %s was measured at %.4g MHz, the cell sends at %.4g MHz"
+        logger.warning(message, at, table.name, measured_hz / 1e6, carrier_hz / 1e6)
 
 
 def _house(records: Sequence[Record], buildings: Buildings, where: Sequence[str]) -> None:
