@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ def _some(counts, rng):
     toward = rng.standard_normal((start[-1], 3))
     toward = np.rint(UNIT * toward / np.linalg.norm(toward, axis=1, keepdims=True)).astype(np.int16)
     share = np.zeros(start[-1], np.uint16)
-    for a, b in zip(start[:-1], start[1:], strict=True):
+    for a, b in pairwise(start):
         part = rng.random(b - a)
         share[a:b] = np.rint(WHOLE * part / part.sum()) if b > a else []
     return Departures(start, toward, share)

@@ -36,7 +36,7 @@ def _free_space_db(maps, x_m, y_m, height_m):
 def _scenery(city, parameters=CALM):
     ground, layers = lay_ground(city, parameters, 0), layers_of(city)
     places = [place_of(city, ground, layers, layer) for layer in range(len(layers))]
-    return fusion.scenery_of(city, ground, [3.5], parameters), places
+    return fusion.scenery_of(city, ground, parameters), places
 
 
 def test_an_open_field_is_free_space(build):
@@ -64,7 +64,7 @@ def test_hidden_places_lose_at_least_the_edge_and_rank_by_geometry():
     boxes = [(200.0, 0.0, 220.0, 1000.0)]
     scenery, (place,) = _scenery(city_of(boxes, [(100.0, 500.0, 10.0, -1)], (1000.0, 1000.0)))
     found = fusion.outdoors(scenery, place, None)
-    ground_m, slant_m = fusion.distances_m(scenery.ground, place, 1.5)
+    _, slant_m = fusion.distances_m(scenery.ground, place, 1.5)
     excess_db = -found.gain_db - pathloss.free_space_db(slant_m, 3.5)
     hidden = ~found.sight & (scenery.ground.building < 0)
     assert hidden.any()

@@ -124,7 +124,7 @@ def differences(name: str, city: City, *, engine: str, stations: int, rays_milli
         there = replace(city, cells=replace(city.cells, height_m=heights))
         ground, layers = lay_ground(there, parameters, 0), layers_of(there)
         places = [place_of(there, ground, layers, int(layers.of_cell[cell])) for cell in first]
-        scenery = fusion.scenery_of(there, ground, [place.carrier_ghz for place in places], parameters)
+        scenery = fusion.scenery_of(there, ground, parameters)
         rays = fusion.trace(there, places, ground, parameters, cache.cache_directory(), None)
         measure = partial(_beside_the_standard, scenery, rays)
         parts = side_by_side(measure, places, f"{name}, {scenario}", threads=True)

@@ -10,7 +10,7 @@ Buildings shadow by themselves here: no random shadowing is added.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,7 @@ from mndt.radio.diffraction import Pixels, Surface, pixels_of, surface_of, sweep
 from mndt.radio.ground import ROOF_CELL_M, Ground, Place, wall_db
 from mndt.radio.inside import fill_inside
 from mndt.radio.layers import encode
-from mndt.radio.obstructed import ObstructedLaw, Profile, profile_of
+from mndt.radio.obstructed import ObstructedLaw
 from mndt.radio.parameters import RadioParameters
 from mndt.radio.sight import sight_map
 from mndt.streams import Streams
@@ -46,9 +46,8 @@ class Scenery:
     ground: Ground
     surface: Surface
     pixels: Pixels
-    profiles: dict[float, Profile]  # by carrier in GHz
-    law: ObstructedLaw
     parameters: RadioParameters
+    law: ObstructedLaw = field(default_factory=ObstructedLaw)
 
 
 @dataclass(frozen=True)
@@ -61,18 +60,10 @@ class Outdoor:
     departures: Departures | None
 
 
-def scenery_of(city: City, ground: Ground, carriers_ghz: Sequence[float], parameters: RadioParameters) -> Scenery:
-    """Rasters and obstruction profiles of a city, once for all layers."""
-    surface, law = surface_of(city, ROOF_CELL_M), ObstructedLaw()
-    coarse = surface_of(city, 2.0 * ROOF_CELL_M)
-
-    def profile(carrier_ghz: float) -> Profile:
-        return profile_of(coarse, carrier_ghz, parameters.user_height_m, law)
-
-    carriers = sorted(set(carriers_ghz))
-    found = side_by_side(profile, carriers, "how obstructed the city is", threads=True)
-    pixels = pixels_of(surface, ground.pixel_m, *ground.building.shape)
-    return Scenery(ground, surface, pixels, dict(zip(carriers, found, strict=True)), law, parameters)
+def scenery_of(city: City, ground: Ground, parameters: RadioParameters) -> Scenery:
+    """Rasters of a city, once for all layers."""
+    surface = surface_of(city, ROOF_CELL_M)
+    return Scenery(ground, surface, pixels_of(surface, ground.pixel_m, *ground.building.shape), parameters)
 
 
 def fill_layers(
@@ -86,7 +77,7 @@ def fill_layers(
     n_jobs: int | None,
 ) -> DepartureMaps:
     """Write all layers and return where their power leaves. Traces are kept one by one in `directory`."""
-    scenery = scenery_of(city, ground, [place.carrier_ghz for place in places], parameters)
+    scenery = scenery_of(city, ground, parameters)
     outdoor = [place for place in places if place.own < 0]
     rays = trace(city, outdoor, ground, parameters, directory, n_jobs)
 
@@ -154,7 +145,7 @@ def outdoors(
     loss_db = pathloss.free_space_db(slant_m, carrier_ghz)
     hidden = ~seen & (ground.building < 0)
     loss_db[hidden] += scenery.law.excess_db(
-        scenery.profiles[carrier_ghz], parameters.scenario if place.own < 0 else "UMi",
+        parameters.scenario if place.own < 0 else "UMi",
         over.excess_db[hidden], ground_m[hidden], carrier_ghz, place.height_m, user_m,
     )  # fmt: skip
     up_m = np.where(seen, user_m - place.height_m, np.tan(over.elevation_rad) * ground_m)

@@ -61,7 +61,7 @@ def parts_of(
     """
     ground, layers = lay_ground(city, parameters, seed), layers_of(city)
     place = place_of(city, ground, layers, int(np.flatnonzero(layers.site == site)[0]))
-    scenery = fusion.scenery_of(city, ground, [place.carrier_ghz], parameters)
+    scenery = fusion.scenery_of(city, ground, parameters)
     rays = fusion.trace(city, [place], ground, parameters, cache.cache_directory(cache_dir), 1).get(place.layer)
     fused = fusion.outdoors(scenery, place, rays)
     over = fusion.outdoors(scenery, place, None, sight=fused.sight)
