@@ -1,0 +1,235 @@
+"""Rays traced through the city's buildings with Sionna RT, one station at a time.
+
+A trace is made once, with isotropic antennas: each pixel keeps its gain and the few directions in
+which that power left, so that any antenna can be put there later (`mndt.radio.departures`). Powers of
+rays are added, not their fields: a map is an average over some wavelengths.
+"""
+
+from __future__ import annotations
+
+import weakref
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from jaxtyping import Bool, Float32, Int32, Int64, UInt32
+
+from mndt.city.footprints import MOST_M, solid_parts
+from mndt.city.model import City
+from mndt.city.raster import Raster
+from mndt.errors import InputError
+from mndt.parallel import by_rows
+from mndt.radio.departures import UNIT, WHOLE, Departures
+
+Array = np.ndarray
+
+LEAST_M: Final = 0.5
+"""Lower buildings are left out of the scene."""
+
+DEFAULT_RAYS: Final = 3_000_000
+DRAFT_RAYS: Final = 300_000
+
+_NEAR_UP: Final = 0.02
+_NEAR_LEVEL: Final = 0.1
+_LEAST_SHARE: Final = 0.01
+_ROOM: Final = 2.0  # crossings of the map's plane for every ray launched outdoors, generously
+
+
+@dataclass(frozen=True)
+class TraceParameters:
+    """What is traced, and how finely."""
+
+    rays: int = DEFAULT_RAYS
+    depth: int = 5  # reflections and passages of a ray at most
+    line_of_sight: bool = True
+    reflection: bool = True
+    diffraction: bool = False  # around one edge
+    scattering: bool = False  # diffuse, at rough walls
+    refraction: bool = False  # through walls, as thin slabs
+    scattering_coefficient: float = 0.3  # share of the reflected field that is scattered, where it is on
+    wall_m: float = 0.2  # thickness of walls and roofs of concrete
+    user_height_m: float = 1.5
+    seed: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """The city's buildings as one mesh about the middle of the city, in plain arrays."""
+
+    vertices_m: Float32[Array, "vertices 3"]
+    faces: UInt32[Array, "faces 3"]
+    building: Int32[Array, "faces"]  # that a face belongs to
+    width_m: float
+    depth_m: float
+    repairs: tuple[str, ...]  # what could not be traced, counted, in words
+
+    @classmethod
+    def of(cls, city: City) -> Scene:
+        """The scene of a city. Buildings that cannot stand are left out and counted."""
+        from mndt.radio import _rt_scene
+
+        shapes, crossed = solid_parts(city.buildings)
+        good, said = _rt_scene.sound(shapes, city.buildings.height_m, LEAST_M, MOST_M)
+        row = np.flatnonzero(good)
+        vertices, faces, building = _rt_scene.mesh_of(shapes[row], np.asarray(city.buildings.height_m)[row])
+        width_m, depth_m = city.frame.width_m, city.frame.depth_m
+        vertices -= np.array([width_m / 2, depth_m / 2, 0.0], np.float32)
+        if crossed.any():
+            said = [f"{int(crossed.sum())} buildings that cross themselves redrawn", *said]
+        return cls(vertices, faces, row[building].astype(np.int32), width_m, depth_m, tuple(said))
+
+
+@dataclass(frozen=True)
+class Rays:
+    """What one transmitter's rays bring to the map. Row 0 is the south."""
+
+    gain: Float32[Array, "rows cols"]  # linear, isotropic ends; 0 where nothing arrived, and in buildings
+    sight: Bool[Array, "rows cols"]  # nothing stands between antenna and pixel; False in buildings
+    departures: Departures
+
+    def arrays(self) -> dict[str, Array]:
+        """Everything by name, to be kept."""
+        kept = self.departures
+        parts = {"gain": self.gain, "sight": self.sight}
+        return parts | {"start": kept.start, "toward": kept.toward, "share": kept.share}
+
+    @classmethod
+    def of_arrays(cls, arrays: dict[str, Array]) -> Rays:
+        """The inverse of `arrays`."""
+        departures = Departures(arrays["start"], arrays["toward"], arrays["share"])
+        return cls(arrays["gain"], arrays["sight"], departures)
+
+
+def trace(
+    scene: Scene,
+    x_m: float,
+    y_m: float,
+    height_m: float,
+    carrier_ghz: float,
+    raster: Raster,
+    parameters: TraceParameters | None = None,
+    *,
+    own: int = -1,
+) -> Rays:
+    """Trace one transmitter over the raster's outdoor pixels.
+
+    Args:
+        scene: of the city.
+        x_m, y_m, height_m: the antenna, in the city's frame.
+        carrier_ghz: carrier frequency.
+        raster: pixels of the map.
+        parameters: what is traced, and how finely.
+        own: a building that is left out; -1: none. An antenna on a roof stands at its edge.
+
+    Raises:
+        InputError: the ray tracer is not installed or would kill the process; an antenna under ground.
+    """
+    wanted = parameters or TraceParameters()
+    if not height_m > 0:
+        raise InputError("height_m", height_m, allowed="above 0 m", fix="give the antenna's height above ground")
+    stage = _stage(scene, own, wanted, carrier_ghz)
+    stage.stand(x_m - scene.width_m / 2, y_m - scene.depth_m / 2, height_m)
+    outdoors = raster.building < 0
+    sight = stage.sight(raster, wanted.user_height_m) & outdoors
+    gain, departures = _merge(stage.landed(raster, wanted), outdoors)
+    return Rays(gain, sight, departures)
+
+
+# The ray tracer's own scene -----------------------------------------------------------------------
+
+
+class _Stage:
+    """A scene as the ray tracer holds it, with one transmitter."""
+
+    def __init__(self, scene: Scene, own: int, wall_m: float) -> None:
+        from mndt.radio import _llvm, _rt_scene
+
+        self.tracer = _llvm.load()
+        self.half_m = scene.width_m / 2, scene.depth_m / 2
+        faces = scene.faces if own < 0 else scene.faces[scene.building != own]
+        with _llvm.quiet_third_parties():
+            self.scene = _rt_scene.build(self.tracer, scene.vertices_m, faces, wall_m, self.half_m)
+            self.scene.add(self.tracer.rt.Transmitter("antenna", position=[0.0, 0.0, 10.0]))
+
+    def tune(self, parameters: TraceParameters, carrier_ghz: float) -> None:
+        """Carrier and roughness of the walls."""
+        self.scene.frequency = carrier_ghz * 1e9
+        for material in self.scene.radio_materials.values():
+            material.scattering_coefficient = parameters.scattering_coefficient if parameters.scattering else 0.0
+
+    def stand(self, x_m: float, y_m: float, z_m: float) -> None:
+        """Put the antenna somewhere."""
+        self.at = x_m, y_m, z_m
+        self.scene.get("antenna").position = self.tracer.mi.Point3f(x_m, y_m, z_m)
+
+    def sight(self, raster: Raster, user_height_m: float) -> Bool[Array, "rows cols"]:
+        """Whether nothing stands between the antenna and the centre of each pixel."""
+        dr, mi, rt = self.tracer
+        rows, cols = raster.building.shape
+        number = dr.arange(mi.UInt, rows * cols)
+        x = (mi.Float(number % cols) + 0.5) * raster.cell_m - self.half_m[0]
+        y = (mi.Float(number // cols) + 0.5) * raster.cell_m - self.half_m[1]
+        ray = rt.utils.spawn_ray_to(mi.Point3f(*self.at), mi.Point3f(x, y, user_height_m))
+        seen = ~self.scene.mi_scene.ray_test(ray)
+        return np.asarray(seen.numpy(), bool).reshape(rows, cols)
+
+    def landed(self, raster: Raster, parameters: TraceParameters) -> Any:
+        """All rays that reach the map."""
+        from mndt.radio import _rt_solver
+
+        rows, cols = raster.building.shape
+        x_m, y_m = (n * raster.cell_m / 2 - half for n, half in zip((cols, rows), self.half_m, strict=True))
+        plane = _rt_solver.Plane(x_m, y_m, parameters.user_height_m, raster.cell_m, rows, cols)
+        return _rt_solver.landed(
+            self.tracer, self.scene, plane, parameters.rays, int(_ROOM * parameters.rays),
+            max_depth=parameters.depth, los=parameters.line_of_sight,
+            specular_reflection=parameters.reflection, diffuse_reflection=parameters.scattering,
+            refraction=parameters.refraction, diffraction=parameters.diffraction, seed=parameters.seed,
+        )  # fmt: skip
+
+
+_STAGES: weakref.WeakKeyDictionary[Scene, dict[tuple[int, float], _Stage]] = weakref.WeakKeyDictionary()
+
+
+def _stage(scene: Scene, own: int, parameters: TraceParameters, carrier_ghz: float) -> _Stage:
+    """The scene as the ray tracer holds it; the last ones with all buildings are kept."""
+    known = _STAGES.setdefault(scene, {})
+    key = own, parameters.wall_m
+    stage = known.get(key) or _Stage(scene, own, parameters.wall_m)
+    if own < 0:
+        known[key] = stage
+    stage.tune(parameters, carrier_ghz)
+    return stage
+
+
+# From rays to directions -------------------------------------------------------------------------
+
+
+def _merge(found: Any, wanted: Bool[Array, "rows cols"]) -> tuple[Float32[Array, "rows cols"], Departures]:
+    """Gain of every wanted pixel and the directions of departure, close ones merged."""
+    from mndt.radio import _rt_kernels as kernels
+
+    n = wanted.size
+    order, start = _by_pixel(found, wanted.ravel())
+    gain, number = np.zeros(n, np.float32), np.zeros(n, np.int64)
+    toward, share = np.empty((n, kernels.MOST, 3), np.float32), np.empty((n, kernels.MOST), np.float32)
+    by_rows(
+        kernels.cluster, n, start, order, found.power, found.toward[found.ray], _NEAR_UP, _NEAR_LEVEL, _LEAST_SHARE,
+        gain, number, toward, share,
+    )  # fmt: skip
+    kept = np.arange(kernels.MOST) < number[:, None]
+    ends = np.concatenate(([0], np.cumsum(number)))
+    departures = Departures(
+        ends, np.rint(toward[kept] * UNIT).astype(np.int16), np.rint(share[kept] * WHOLE).astype(np.uint16)
+    )
+    return gain.reshape(wanted.shape), departures
+
+
+def _by_pixel(found: Any, wanted: Bool[Array, "pixels"]) -> tuple[Int64[Array, "kept"], Int64[Array, "pixels+1"]]:
+    """Rows of the rays pixel by pixel, in a pixel by number of ray, and where each pixel starts."""
+    kept = np.flatnonzero(wanted[found.pixel])
+    by_ray = kept[np.argsort(found.ray[kept], kind="stable")]
+    pixel = found.pixel[by_ray]
+    order = by_ray[np.argsort(pixel, kind="stable")]
+    count = np.bincount(pixel, minlength=len(wanted))
+    return order, np.concatenate(([0], np.cumsum(count)))
