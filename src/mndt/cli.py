@@ -247,6 +247,57 @@ def import_osm(file: Path, bbox: str | None, sites: Path | None, out: Path, seed
 
 
 @main.group()
+def fit() -> None:
+    """Parameters from the user's own measurements."""
+
+
+@fit.command("radio")
+@click.option(
+    "--measurements",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="CSV",
+    help="Columns cell, x and y (or lon and lat), rsrp_dbm.",
+)
+@click.option("--sites", type=click.Path(path_type=Path), required=True, metavar="CSV", help="Cell inventory.")
+@click.option("--terrain", type=click.Path(path_type=Path), help="Ground and building height, GeoTIFF or table.")
+@click.option("--buildings", type=click.Path(path_type=Path), help="Building height, GeoTIFF, beside --terrain.")
+@click.option("--map", "city", metavar="MAP", help="Scenario, city folder, saved city or OpenStreetMap extract.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, metavar="DIR")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Draws what is held out.")
+@click.option("--force", is_flag=True, help="Replace an earlier fit.")
+@json_option
+def fit_radio(
+    measurements: Path,
+    sites: Path,
+    terrain: Path | None,
+    buildings: Path | None,
+    city: str | None,
+    out: Path,
+    seed: int,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Fit propagation to measured levels, and say how good it is on cells and places held out."""
+    from mndt.fits import fit_files
+
+    _show(
+        lambda: fit_files(
+            measurements,
+            sites,
+            terrain=terrain,
+            buildings=buildings,
+            city=city,
+            out=out,
+            seed=seed,
+            force=force,
+            say=_say,
+        ),
+        as_json,
+    )
+
+
+@main.group()
 def export() -> None:
     """Hand a run on in formats other tools read."""
 

@@ -7,6 +7,7 @@ paths add up in power, patterns have other widths, some azimuths in the inventor
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64
@@ -18,6 +19,7 @@ from mndt.radio.antenna import own_frame_deg
 from mndt.radio.measured.samples import Ground, MeasuredCells, Samples, ground_of
 from mndt.radio.pathloss import free_space_db, umi_nlos_db
 from mndt.radio.shadowing import unit_field
+from mndt.runfolder import write_text
 from mndt.streams import Streams
 from mndt.units import db_to_linear, linear_to_db
 
@@ -196,3 +198,34 @@ def _reports(
     keep = np.flatnonzero(heard)[:n]
     snapped = (np.floor(xy[keep] / 5.0) + 0.5) * 5.0
     return Samples(served[keep].astype(np.int32), snapped[:, 0], snapped[:, 1], np.round(level[keep], 1))
+
+
+def write_files(found: OperatorFile, folder: Path) -> Path:
+    """Write a made-up operator's ``rsrp.csv``, ``cells.csv`` and ``terrain.csv``, for trials and docs."""
+    s, c = found.samples, found.cells
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = [
+        f"{c.name[k]},{x:.1f},{y:.1f},{r:.1f}" for k, x, y, r in zip(s.cell, s.x_m, s.y_m, s.rsrp_dbm, strict=True)
+    ]
+    write_text(folder / "rsrp.csv", "\n".join(["cell,x,y,rsrp_dbm", *lines]) + "\n")
+    header = "cell,x,y,height_m,azimuth_deg,mechanical_tilt_deg,electrical_tilt_deg,power_dbm,carrier_ghz"
+    columns = (
+        c.x_m,
+        c.y_m,
+        c.height_m,
+        c.azimuth_deg,
+        c.mechanical_tilt_deg,
+        c.electrical_tilt_deg,
+        c.power_dbm,
+        c.carrier_ghz,
+    )
+    lines = [",".join([name, *(f"{v[k]:.2f}" for v in columns)]) for k, name in enumerate(c.name)]
+    write_text(folder / "cells.csv", "\n".join([header, *lines]) + "\n")
+    row, col = np.indices(found.ground.roof_m.shape)
+    edge = found.ground.cell_m
+    lines = [
+        f"{(i + 0.5) * edge:.1f},{(j + 0.5) * edge:.1f},0,{h:.1f}"
+        for i, j, h in zip(col.ravel(), row.ravel(), found.ground.roof_m.ravel(), strict=True)
+    ]
+    write_text(folder / "terrain.csv", "\n".join(["x,y,ground_m,building_m", *lines]) + "\n")
+    return folder
