@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -172,6 +173,49 @@ def test_a_truncated_city(place: Path, city: City) -> None:
     assert "cut short" in refused(place, "run", "s.toml")
 
 
+def with_faults(city: City) -> City:
+    """A tower without a height, an antenna in the living room of the largest house."""
+    from mndt.city.footprints import footprints
+
+    built, shapes = city.buildings, footprints(city.buildings)
+    largest = int(np.argmax([shape.area for shape in shapes]))
+    inner = shapes[largest].representative_point()
+    height_m = np.where(np.arange(len(built)) == (largest + 1) % len(built), 0.0, built.height_m)
+    mast = int(np.flatnonzero(~city.sites.indoor)[0])
+    x_m, y_m = city.sites.x_m.copy(), city.sites.y_m.copy()
+    x_m[mast], y_m[mast] = inner.x, inner.y
+    low = np.where(city.cells.site == mast, 2.0, city.cells.height_m)
+    return replace(
+        city,
+        buildings=replace(built, height_m=height_m),
+        sites=replace(city.sites, x_m=x_m, y_m=y_m),
+        cells=replace(city.cells, height_m=low),
+    )
+
+
+def test_what_can_be_put_right_is_counted_and_shown(place: Path, city: City, caplog: pytest.LogCaptureFixture) -> None:
+    save_city(with_faults(city), place / "city.npz")
+    (place / "s.toml").write_text('[city]\nsource = "file"\nfile = "city.npz"\n')
+    done = CliRunner().invoke(main, ["scenario", "check", "s.toml"])
+    assert done.exit_code == 0, done.output
+    assert "put right: 1 height of 0, below or above 1,000 m guessed from the footprint" in done.stdout
+    assert "put right: 1 outdoor site inside a building and below its roof moved out" in done.stdout
+    assert f"{city.name}: 1 height of 0" in caplog.text
+
+
+def test_a_carrier_the_model_was_not_made_for(place: Path, city: City) -> None:
+    save_city(city, place / "city.npz")
+    text = '[city]\nsource = "file"\nfile = "city.npz"\nsites = "cells.csv"\n[radio]\nscenario = "RMa"\n'
+    (place / "s.toml").write_text(text)
+    from mndt.city.sites import write_cells
+
+    write_cells(
+        place / "cells.csv", replace(city, cells=replace(city.cells, carrier_hz=city.cells.carrier_hz * 0 + 39e9))
+    )
+    for verb in (("scenario", "check", "s.toml"), ("run", "s.toml", "--out", "a")):
+        assert "carrier_ghz is 39, allowed is 0.5 to 30 GHz with RMa" in refused(place, *verb)
+
+
 # Inventories -----------------------------------------------------------------------------------
 
 
@@ -196,7 +240,11 @@ INVENTORIES: dict[str, tuple[Callable[[Rows], Rows], str]] = {
     "azimuth of 400": (lambda rows: with_column(rows, "azimuth_deg", "400"), "0 to 360 deg"),
     "duplicate cell": (lambda rows: [*rows, rows[0]], "cell"),
     "swapped coordinates": (swapped, "swapped"),
-    "no number": (lambda rows: with_column(rows, "height_m", "tall"), "0 to 500 m"),
+    "no number": (lambda rows: with_column(rows, "height_m", "tall"), "0.5 to 500 m"),
+    "antenna at the ground": (
+        lambda rows: with_column(rows, "height_m", "0"),
+        "0.5 to 500 m; correct the value, or leave",
+    ),
     "no rows": (lambda rows: [], "cell"),
 }
 

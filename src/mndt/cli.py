@@ -194,12 +194,13 @@ def scenario_new(file: Path, preset: str) -> None:
 @scenario.command("check")
 @click.argument("scenario")
 def scenario_check(scenario: str) -> None:
-    """Check a scenario without running it."""
-    from mndt.runs import check_policy
+    """Check a scenario with its city and inventory, without running it."""
+    from mndt.runs import check
     from mndt.scenario import load
 
     checked = load(scenario)
-    check_policy(checked.run.policy)
+    for repair in check(checked).repairs:
+        click.echo(f"put right: {repair}")
     click.echo(f"{scenario}: fine ({checked.run.steps:,} steps from {checked.run.start}, {checked.run.policy})")
 
 

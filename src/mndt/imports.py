@@ -70,4 +70,5 @@ def describe(city: City) -> list[str]:
         f" {city.footways.edge_length_m.sum() / 2e3:.1f} km of footways",
         f"{len(sites) - indoor:,} outdoor and {indoor:,} indoor stations, {len(city.cells):,} cells",
     ]
+    lines += [f"put right: {repair}" for repair in city.repairs]
     return [*lines, city.attribution] if city.attribution else lines

@@ -276,6 +276,26 @@ def check_policy(name: str) -> None:
         raise unknown_name("policy", name, POLICIES)
 
 
+def check(scenario: Scenario) -> City:
+    """Everything about a scenario that can be wrong before the first second: policy, city, carriers, incidents.
+
+    Returns:
+        Its city; `City.repairs` says what was put right.
+
+    Raises:
+        InputError: the first thing that does not fit.
+    """
+    from mndt.network.incidents import prepare
+    from mndt.radio.validity import check_validity
+    from mndt.scenario import open_city
+
+    check_policy(scenario.run.policy)
+    city = open_city(scenario.city, scenario.name)
+    check_validity(city, scenario.radio)
+    prepare(scenario.incidents, city, demand_scale=scenario.demand.scale)
+    return city
+
+
 def scenario_name(name: str) -> str:
     """A name that scenarios and folders can bear.
 

@@ -276,17 +276,21 @@ def open_city(source: CitySource, name: str = "city") -> City:
     from mndt.city.store import load_city
 
     city = load_city(Path(source.file))
+    from mndt.city.mending import mend
+
     if sites is None:
-        return city
+        return mend(city)
     from dataclasses import replace
 
+    from mndt.city.antennas import antennas_of
     from mndt.city.sites import attribution, read_cells
 
     built_sites, cells = read_cells(sites, city.frame, city.buildings)
     notice = city.attribution
     if attribution(sites) not in notice:
         notice = f"{notice}; {attribution(sites)}"
-    return replace(city, sites=built_sites, cells=cells, attribution=notice)
+    antennas = antennas_of(cells, sites)
+    return mend(replace(city, sites=built_sites, cells=cells, attribution=notice, antennas=antennas))
 
 
 # What does not fit -----------------------------------------------------------------------------

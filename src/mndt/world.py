@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mndt.city.model import City, check_city
+from mndt.city.mending import mend
+from mndt.city.model import City
 from mndt.errors import InputError
 from mndt.network.energy import EnergyModel
 from mndt.network.energy import start as start_power
@@ -20,6 +21,7 @@ from mndt.network.incidents import Prepared, prepare
 from mndt.network.parameters import NetworkParameters
 from mndt.radio.channel import Channel
 from mndt.radio.maps import RadioParameters
+from mndt.radio.validity import check_validity
 from mndt.state import Allocation, CellSettings, Episode, NetworkState, Status
 from mndt.streams import Streams
 from mndt.users.demand import DemandParameters, DemandSource, OwnDemand
@@ -66,7 +68,7 @@ def build_world(
     """Everything a simulation of this city needs: population, gain maps (built once, cached), laws.
 
     Args:
-        city: with at least one cell.
+        city: with at least one cell; what is drawn badly is put right first, see `mndt.city.mending`.
         radio, users, demand, network, handover, energy: parameters; None = defaults.
         incidents: what happens at set times: failures, power cuts, surges, events.
         seed: fixes population, shadowing and every later draw.
@@ -74,7 +76,8 @@ def build_world(
         n_jobs: processes that build maps side by side; None = all cores.
 
     Raises:
-        InputError: the city has no cells or a number that is not finite, or a parameter does not fit it.
+        InputError: the city has no cells or is wrong in a way that cannot be put right, a carrier is outside
+            the propagation model's range, or a parameter does not fit the city.
 
     A quiet small town::
 
@@ -83,12 +86,11 @@ def build_world(
     """
     if len(city.cells) == 0:
         raise InputError("cells", 0, allowed="at least 1", fix="give an inventory or let sites be placed")
-    check_city(city)
+    radio, city = radio or RadioParameters(), mend(city)
+    check_validity(city, radio)
     streams = Streams(seed)
     users, demand = users or UserParameters(), demand or DemandParameters()
-    channel = Channel.build(
-        city, radio or RadioParameters(), as_built(city), seed=seed, cache_dir=cache_dir, n_jobs=n_jobs
-    )
+    channel = Channel.build(city, radio, as_built(city), seed=seed, cache_dir=cache_dir, n_jobs=n_jobs)
     population = make_population(city, users.n_users(city.frame.area_km2), users, streams)
     return World(
         city=city,

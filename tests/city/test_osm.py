@@ -341,6 +341,30 @@ def test_footprints_with_courtyards_parts_and_mistakes(write_map) -> None:
     assert len(houses) <= 3  # neither the crumb nor the canopy
 
 
+def test_mistakes_of_the_map_are_counted(write_map, caplog: pytest.LogCaptureFixture) -> None:
+    nodes = [*SQUARE, *HOUSE, (120, 20), (180, 20), (120, 60), (180, 60)]  # the last four are drawn as a bow tie
+    nodes += [(120, 100), (121, 100), (121, 101), (120, 101)]  # 1 m2
+    tall = {"building": "yes", "height": "-12"}
+    ways = [
+        RING,
+        ([4, 5, 6, 7, 4], tall),
+        ([5, 6, 7, 4, 5], {"building": "yes"}),  # again, from another corner on
+        ([8, 9, 10, 11, 8], {"building": "house", "height": "4000"}),
+        ([12, 13, 14, 15, 12], {"building": "yes"}),
+    ]
+    with caplog.at_level("INFO"):
+        city = read_osm(write_map(nodes, ways))
+    assert len(city.buildings) == 2
+    assert not city.buildings.height_known.any()
+    assert city.repairs == (
+        "1 outline with crossing lines redrawn",
+        "1 building without ground (less than 2 m2) left out",
+        "1 building drawn twice left out",
+        "2 height tags that no building can have not used",
+    )
+    assert all(line in caplog.text for line in city.repairs)
+
+
 def test_an_extract_without_a_box_in_its_header(write_map) -> None:
     path = write_map([*SQUARE, *HOUSE], [RING, BUILDING], box=(0.0, 0.0, 0.0, 0.0))
     city = read_osm(path)

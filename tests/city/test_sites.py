@@ -252,7 +252,7 @@ def test_an_indoor_cell_far_from_any_building_is_refused() -> None:
         (("cell,lat,lon", f"a,{LON},{LAT}"), ("line 2", "swapped")),
         (("cell,lat,lon", "a,10.5,20.5"), ("position of every cell is off the map", "latitude 10.5")),
         (("cell,lat,lon", "a,north,20.5"), ("line 2", "latitude_deg is 'north'", "-80 to 84 deg")),
-        (("cell,lat,lon,height", f"a,{LAT},{LON},NaN"), ("line 2", "height_m is 'NaN'", "0 to 500 m")),
+        (("cell,lat,lon,height", f"a,{LAT},{LON},NaN"), ("line 2", "height_m is 'NaN'", "0.5 to 500 m")),
         (("cell,lat,lon,blocks", f"a,{LAT},{LON},4.5"), ("blocks is '4.5'", "a whole number")),
         (("cell,lat,lon,pattern", f"a,{LAT},{LON},sektor"), ("pattern is 'sektor'", "did you mean 'sector'?")),
         (("cell,lat,lon,indoor", f"a,{LAT},{LON},maybe"), ("indoor is 'maybe'", "true or false")),

@@ -193,7 +193,7 @@ def _check_range(field: Field, record: Record, where: str, swapped: Callable[[fl
     value = record[field.name]
     if value is None or field.low is None or field.high is None or field.low <= value <= field.high:
         return
-    fix = "correct the value"
+    fix = "correct the value" + ("" if field.required or field.conversions else ", or leave it empty")
     if field.name in ("latitude_deg", "longitude_deg"):
         if swapped(record["latitude_deg"], record["longitude_deg"]):
             fix = "latitude and longitude are swapped, exchange the two columns"

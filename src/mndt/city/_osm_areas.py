@@ -12,8 +12,9 @@ from scipy.spatial import cKDTree
 
 from mndt.city import _osm_tags as tags_of
 from mndt.city._osm_box import Ground
-from mndt.city._osm_buildings import Houses, mended, projected, ring_points
+from mndt.city._osm_buildings import Houses, projected
 from mndt.city._osm_source import Layers
+from mndt.city.footprints import mended, ring_points
 from mndt.city.model import AREA_USES, BUILDING_USES, Areas, Ways
 
 Array = np.ndarray

@@ -5,20 +5,29 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import shapely
-from jaxtyping import Bool, Float64, Int32, Int64
+from jaxtyping import Bool, Float64, Int64
 
 from mndt.city import _osm_tags as tags_of
 from mndt.city._osm_box import Ground
 from mndt.city._osm_source import Layers, TagRow
+from mndt.city.footprints import (
+    CROSSED,
+    FLAT,
+    SMALLEST_M2,
+    TWICE,
+    assemble,
+    counted,
+    first_of_each,
+    height_by_size,
+    mended,
+)
 from mndt.city.model import BUILDING_USES, Buildings
 
 Array = np.ndarray
-
-SMALLEST_M2: Final = 2.0
 
 DEFAULT_HEIGHT_M: Final[dict[str, float]] = {
     # Storeys times 3 m of the kind as it is usually built; halls by their clear height.
@@ -33,9 +42,6 @@ DEFAULT_HEIGHT_M: Final[dict[str, float]] = {
     "glasshouse": 4, "barn": 7, "stable": 5, "farm_auxiliary": 5, "toilets": 3, "static_caravan": 3, "houseboat": 4,
 }  # fmt: skip
 """Height in metres of a building by its `building` tag where the map tells neither height nor levels."""
-
-_UNTYPED_HEIGHT_M: Final = ((60.0, 3.0), (250.0, 6.0), (float("inf"), 12.0))
-"""Height of `building=yes` and `residential` by footprint: up to this many m2, this high."""
 
 _ENOUGH: Final = 10
 """With this many tagged heights of a use among the larger buildings, their median replaces the default
@@ -77,20 +83,29 @@ class Houses:
     shape: Array  # object[buildings], polygons in metres
     tags: list[TagRow]
     footprint_m2: Float64[Array, "buildings"]
+    repairs: tuple[str, ...]  # what was put right, in words
 
 
 def houses(layers: Layers, ground: Ground) -> Houses:
     """Buildings whose centre lies in the box, broken outlines mended, canopies and crumbs left out."""
-    shapes = mended(projected(layers.building_shape, ground))
+    drawn = projected(layers.building_shape, ground)
+    shapes = mended(drawn)
     footprint = shapely.area(shapes)
     solid = np.array([_has_walls(tags) for tags in layers.building_tags], bool)
-    rows = np.flatnonzero(solid & (footprint >= SMALLEST_M2) & _centre_inside(layers.building_shape, ground))
-    rows = rows[_first_of_each(shapes[rows])]
+    here = solid & _centre_inside(layers.building_shape, ground)
+    found = np.flatnonzero(here & (footprint >= SMALLEST_M2))
+    rows = found[first_of_each(shapes[found]) == np.arange(len(found))]
     kept = [layers.building_tags[row] for row in rows.tolist()]
     use = np.array([BUILDING_USES.index(building_use(tags)) for tags in kept], np.int32)
     height, known = heights(kept, footprint[rows], use)
     built = assemble(shapes[rows], height, known, use)
-    return Houses(built, shapes[rows], kept, footprint[rows])
+    repairs = (
+        counted(int((~shapely.is_valid(drawn[rows])).sum()), "outline", CROSSED),
+        counted(int(here.sum()) - len(found), "building", FLAT),
+        counted(len(found) - len(rows), "building", TWICE),
+        counted(sum(map(tags_of.height_refused, kept)), "height tag", "that no building can have not used"),
+    )
+    return Houses(built, shapes[rows], kept, footprint[rows], tuple(filter(None, repairs)))
 
 
 def projected(shapes: Array, ground: Ground) -> Array:
@@ -99,36 +114,11 @@ def projected(shapes: Array, ground: Ground) -> Array:
     return np.asarray(shapely.transform(present, ground.to_xy), object) if len(present) else present
 
 
-def mended(shapes: Array) -> Array:
-    """The polygons of each shape as one valid Polygon or MultiPolygon, empty if it has none."""
-    if len(shapes) == 0:
-        return shapes
-    valid = np.where(shapely.is_valid(shapes), shapes, shapely.make_valid(shapes))
-    return np.array([_polygons(shape) for shape in valid], object)
-
-
-def _polygons(shape: Any) -> Any:
-    if shape.geom_type in ("Polygon", "MultiPolygon"):
-        return shape
-    parts = [part for part in shapely.get_parts(shape) if part.geom_type in ("Polygon", "MultiPolygon")]
-    return shapely.union_all(parts) if parts else shapely.Polygon()
-
-
 def _centre_inside(shapes: Array, ground: Ground) -> Bool[Array, "buildings"]:
     centre = shapely.centroid(shapes)
     lon, lat = shapely.get_x(centre), shapely.get_y(centre)  # NaN where there is no shape
     box = ground.box
     return np.asarray((lon >= box.west) & (lon <= box.east) & (lat >= box.south) & (lat <= box.north))
-
-
-def _first_of_each(shapes: Array) -> Int64[Array, "distinct"]:
-    """Rows of distinct outlines: the same house is sometimes mapped as a way and as a relation."""
-    if len(shapes) == 0:
-        return np.empty(0, np.int64)
-    centre = shapely.get_coordinates(shapely.centroid(shapes))
-    key = np.round(np.column_stack([centre, shapely.area(shapes)]), 1)
-    _, first = np.unique(key, axis=0, return_index=True)
-    return np.sort(first)
 
 
 def _has_walls(tags: tags_of.Tags) -> bool:
@@ -165,7 +155,7 @@ def heights(
     for row in np.flatnonzero(~known).tolist():
         typical = DEFAULT_HEIGHT_M.get(tags_of.text(tags[row].get("building")))
         if typical is None:
-            typical = next(high for up_to, high in _UNTYPED_HEIGHT_M if footprint_m2[row] <= up_to)
+            typical = float(height_by_size(footprint_m2[row]))
         height[row] = typical
     kind_told = np.array([tags_of.text(row.get("building")) in DEFAULT_HEIGHT_M for row in tags], bool)
     for which in np.unique(use[~known & ~kind_told & large]).tolist():
@@ -173,30 +163,3 @@ def heights(
         if like.sum() >= _ENOUGH:
             height[~known & ~kind_told & large & (use == which)] = np.median(height[like])
     return height, known
-
-
-def assemble(
-    shapes: Sequence[Any] | Array, height_m: Float64[Array, "b"], known: Bool[Array, "b"], use: Int64[Array, "b"]
-) -> Buildings:
-    """Buildings from polygons: every part's outline, followed by its courtyards."""
-    parts, house = shapely.get_parts(np.asarray(shapes, object), return_index=True)
-    rings, part = shapely.get_rings(parts, return_index=True)
-    points, point_start = ring_points(rings)
-    return Buildings(
-        height_m=np.asarray(height_m, np.float64),
-        height_known=np.asarray(known, bool),
-        use=np.asarray(use, np.int32),
-        ring_start=np.searchsorted(house[part], np.arange(len(shapes) + 1)).astype(np.int32),
-        ring_is_hole=np.diff(part, prepend=-1) == 0,  # the first ring of a part is its outline
-        point_start=point_start,
-        point_x_m=points[:, 0],
-        point_y_m=points[:, 1],
-    )
-
-
-def ring_points(rings: Array) -> tuple[Float64[Array, "points 2"], Int32[Array, "rings_plus_1"]]:
-    """Points of closed rings without the repeated last one, and where each ring starts."""
-    points, ring = shapely.get_coordinates(rings, return_index=True)
-    last = np.diff(ring, append=-1) != 0
-    start = np.searchsorted(ring[~last], np.arange(len(rings) + 1))
-    return points[~last], start.astype(np.int32)

@@ -213,6 +213,16 @@ def height_m(tags: Tags) -> float | None:
     return None if storeys is None else _inside(storeys * LEVEL_M, *HEIGHT_RANGE_M)
 
 
+def height_refused(tags: Tags) -> bool:
+    """Whether the tag `height` is there and none of its values is a height from 1 to 850 m.
+
+    >>> height_refused({"height": "-3"}), height_refused({"height": "12 m"}), height_refused({})
+    (True, False, False)
+    """
+    tagged = text(tags.get("height"))
+    return bool(tagged) and all(_length_part_m(part.strip()) is None for part in _SEVERAL.split(tagged))
+
+
 def levels(tags: Tags) -> float | None:
     """Storeys above ground, 0.5 to 200, of the tag `building:levels`; of several the most."""
     numbers = []

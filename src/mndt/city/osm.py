@@ -13,7 +13,7 @@ from typing import Final
 
 import numpy as np
 
-from mndt.city.model import AREA_USES, City, Ways
+from mndt.city.model import AREA_USES, AntennaTable, City, Ways
 from mndt.streams import Streams
 
 ATTRIBUTION: Final = "© OpenStreetMap contributors, ODbL 1.0 (https://www.openstreetmap.org/copyright)"
@@ -47,16 +47,19 @@ def read_osm(
     Returns:
         The city in the UTM zone of the box's centre, origin in the box's lower-left corner. Streets are
         cut at the box and only those from which one can return are kept; buildings belong to the city
-        if their centre does.
+        if their centre does. What was put right in map and inventory is in its `repairs`.
 
     Raises:
-        InputError: the file is missing, damaged or empty of streets or buildings, or the box does not fit.
+        InputError: the file is missing, damaged or empty of streets or buildings, the box does not fit, or
+            the inventory is wrong in a way that `mndt.city.mending.mend` does not put right.
 
     With an inventory of one's own::
 
         city = mndt.read_osm("city.osm.pbf", (24.935, 60.164, 24.953, 60.179), sites_csv="cells.csv")
     """
     from mndt.city import _osm_areas, _osm_box, _osm_buildings, _osm_source, _osm_ways
+    from mndt.city.antennas import antennas_of
+    from mndt.city.mending import mend
     from mndt.city.sites import attribution, place_sites, read_cells
 
     path = Path(path)
@@ -78,8 +81,10 @@ def read_osm(
     for what, dropped in (("road", unreachable), ("footway", unwalkable)):
         _log.info("%s: left out %.1f km of %s that is cut off from the rest", path, dropped.length_m / 1e3, what)
     areas = _osm_areas.areas(layers, ground, houses, roads, footways)
+    antennas: tuple[AntennaTable, ...] = ()
     if sites_csv is not None:
         sites, cells = read_cells(sites_csv, ground.frame, houses.buildings)
+        antennas = antennas_of(cells, sites_csv)
     else:
         sites, cells = place_sites(
             ground.frame,
@@ -91,7 +96,12 @@ def read_osm(
         )
     title = name or path.name.removesuffix(".pbf").removesuffix(".osm")
     notice = "; ".join(filter(None, (ATTRIBUTION, attribution(sites_csv) if sites_csv is not None else "")))
-    return City(title, ground.frame, roads, footways, houses.buildings, areas, sites, cells, notice)
+    for line in houses.repairs:
+        _log.info("%s: %s", path, line)
+    city = City(
+        title, ground.frame, roads, footways, houses.buildings, areas, sites, cells, notice, houses.repairs, antennas
+    )
+    return mend(city)
 
 
 def helsinki(*, seed: int = 0) -> City:

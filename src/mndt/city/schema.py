@@ -89,7 +89,7 @@ CELL_FIELDS: Final[tuple[Field, ...]] = (
     Field("longitude_deg", "deg", float, None, -180, 180, "WGS 84 longitude", True, ("longitude", "lon", "lng", "long")),
     Field("site", "", str, None, None, None, "name of the site; cells within 1 m share one when it is left out", False, ("site_id", "site_name", "enodeb", "gnodeb", "enb", "gnb", "station")),
     Field("azimuth_deg", "deg", float, 0.0, 0, 360, "compass bearing of boresight, clockwise from north", False, ("azimuth", "bearing", "direction", "heading", "azi")),
-    Field("height_m", "m", float, None, 0, 500, "antenna above ground; when left out 3 m indoors and 25 m outdoors, or 3 m above the roof it stands on if that is higher", False, ("height", "antenna_height", "antenna_height_m", "hba", "agl", "agl_m")),
+    Field("height_m", "m", float, None, 0.5, 500, "antenna above ground; when left out 3 m indoors and 25 m outdoors, or 3 m above the roof it stands on if that is higher", False, ("height", "antenna_height", "antenna_height_m", "hba", "agl", "agl_m")),
     Field("power_dbm", "dBm", float, None, -30, 60, "maximum transmit power of the cell; 24 dBm indoors and 30 dBm outdoors when left out", False, ("power", "max_power_dbm", "tx_power", "tx_power_dbm", "pmax", "configuredmaxtxpower"), (), (_WATTS, _MILLIWATTS)),
     Field("mechanical_tilt_deg", "deg", float, 0.0, -30, 30, "downwards positive", False, ("mechanical_tilt", "mtilt", "m_tilt", "mech_tilt")),
     Field("electrical_tilt_deg", "deg", float, 6.0, -15, 20, "downwards positive, of panels and antenna files; with a file that file's tilt when left out", False, ("electrical_tilt", "etilt", "e_tilt", "elec_tilt", "tilt", "downtilt")),

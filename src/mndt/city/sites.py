@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import logging
-import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from mndt.city.model import AntennaTable, Buildings, Cells, City, Frame, Sites
 from mndt.city.placement import place_sites
 from mndt.city.schema import CELL_FIELDS
 from mndt.errors import InputError
+from mndt.files import whole_file
 from mndt.formats import inventory, opencellid
 from mndt.units import dbm_to_w, w_to_dbm
 
@@ -128,8 +128,7 @@ def write_cells(path: str | Path, city: City) -> None:
     longitude_deg, latitude_deg = _Ground(city.frame).to_degrees(sites.x_m, sites.y_m)
     power_dbm = w_to_dbm(cells.max_power_w)
     files = write_antennas(path.parent, city)
-    part = path.with_name(path.name + ".part")
-    with part.open("w", encoding="utf-8", newline="") as stream:
+    with whole_file(path) as part, part.open("w", encoding="utf-8", newline="") as stream:
         stream.write(",".join(field.name for field in CELL_FIELDS) + "\n")
         writer = csv.writer(stream, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
         for c in range(len(cells)):
@@ -152,7 +151,6 @@ def write_cells(path: str | Path, city: City) -> None:
                 "energy_class": cells.energy_class[c],
             }
             writer.writerow([values[field.name] for field in CELL_FIELDS])
-    os.replace(part, path)
 
 
 # --- the map -----------------------------------------------------------------------------------
