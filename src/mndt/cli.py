@@ -438,6 +438,18 @@ def validate_determinism(minutes: float, day: bool, users: int, as_json: bool) -
     _show(lambda: validate_determinism.run(minutes=minutes, day=day, users=users), as_json)
 
 
+@validate.command("tr38901")
+@click.option("--data", type=click.Path(path_type=Path), metavar="DIR", help="Reference data; otherwise MNDT_DATA.")
+@click.option("--seeds", type=click.IntRange(1), metavar="N", help="Drops of 570 users each.  [default: 200]")
+@click.option("--quick", is_flag=True, help="Fewer drops.")
+@json_option
+def validate_tr38901(data: Path | None, seeds: int | None, quick: bool, as_json: bool) -> None:
+    """3GPP's large-scale calibration: coupling loss, SINR and SIR beside some twenty companies' curves."""
+    from mndt.checks import validate_tr38901
+
+    _show(lambda: validate_tr38901.run(data=data, drops=seeds, quick=quick), as_json)
+
+
 @main.group()
 def reproduce() -> None:
     """Rebuild the paper's tables."""
