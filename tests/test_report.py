@@ -221,7 +221,8 @@ class TestOddRuns:
         page = Page(write_report(three, tmp_path / "r.html", coverage=small_coverage()).read_text(encoding="utf-8"))
         assert "fundamentals, second" in page.words
 
-    def test_a_single_second_without_anyone(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("rows", [60, 0], ids=["all absent", "no users at all"])
+    def test_a_single_second_without_anyone(self, tmp_path: Path, rows: int) -> None:
         run = paper_run()
         one = run.kpis.values["time_s"] == 8 * 3600
         totals = {
@@ -229,9 +230,9 @@ class TestOddRuns:
             for k, v in run.kpis.values.items()
         }
         cells = {k: v[:4] if k in ("time_s", "cell") else np.zeros(4) for k, v in run.cells.values.items()}
-        users = {k: v[:60] for k, v in run.users.values.items()} | {
-            "mode": np.full(60, -1),
-            "X.Active": np.zeros(60, bool),
+        users = {k: v[:rows] for k, v in run.users.values.items()} | {
+            "mode": np.full(rows, -1),
+            "X.Active": np.zeros(rows, bool),
         }
         empty = replace(run, kpis=Columns(totals), cells=Columns(cells), users=Columns(users))
         page = Page(

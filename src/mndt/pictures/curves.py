@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import numpy as np
 from jaxtyping import Float
@@ -13,6 +13,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
 
 from mndt.pictures.bands import Band, draw_bands
 from mndt.pictures.style import GRID, INK, MUTED, quiet_axes, run_colour, run_dash
+from mndt.pictures.tables import Table
 from mndt.pictures.words import shown
 
 Array = np.ndarray
@@ -34,13 +35,6 @@ RATE_RANGE_BPS: Final = (1e4, 1e9)
 
 LEAST_RATE_BPS: Final = 1e3
 """Rates below are no service: their share is where the curves begin."""
-
-
-class Table(Protocol):
-    """Columns by name, as a DuckDB relation gives them."""
-
-    def fetchnumpy(self) -> Any:
-        """A dict: column name -> array."""
 
 
 class RunTables(Protocol):

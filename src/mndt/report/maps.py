@@ -70,7 +70,7 @@ def _users(view: View, run: RunView) -> dict[str, Any]:
     return {
         "name": run.name,
         "picture": to_png_base64(fig, transparent=True),
-        "time": clock(int(now["time_s"][0]) + 1),
+        "time": clock(run.snapshot_s + 1),
         "present": int(here.sum()),
         "active": int(active.sum()),
         "lost": int((serving == -1).sum()),

@@ -14,6 +14,7 @@ from mndt.errors import InputError
 
 if TYPE_CHECKING:
     from mndt.city.model import City
+    from mndt.pictures.tables import Table
     from mndt.report.coverage import Coverage
     from mndt.report.incidents import Happening
     from mndt.scenario import Scenario
@@ -27,26 +28,6 @@ MOBILITY_KINDS: Final = ("handover", "refused", "handover-failure", "radio-link-
 
 MISHAPS: Final = frozenset({"X.HandoversRefused", "X.HandoverFailures", "X.RadioLinkFailures", "X.PingPongs"})
 """Totals that mean something only where handover is simulated."""
-
-
-class Table(Protocol):
-    """A table as DuckDB has it; expressions are SQL, so that long runs are summed up without being read whole."""
-
-    @property
-    def columns(self) -> list[str]:
-        """Names of the columns."""
-
-    def fetchnumpy(self) -> Any:
-        """A dict: column name -> array."""
-
-    def filter(self, expression: str, /) -> Table:
-        """The rows for which it holds."""
-
-    def project(self, expressions: str, /) -> Table:
-        """Some columns."""
-
-    def aggregate(self, expressions: str, groups: str = "", /) -> Table:
-        """One row for each group."""
 
 
 class RunLike(Protocol):
@@ -110,10 +91,15 @@ class RunView:
 
         return summarise({name: values for name, values in self.totals.items() if name != "time_s"})
 
+    @property
+    def snapshot_s(self) -> int:
+        """When everyone was last looked at; the last second where there is nobody."""
+        return int(self.users["time_s"].max()) if len(self.users["time_s"]) else self.span_s[1] - 1
+
     @cached_property
     def snapshot(self) -> Columns:
         """Everyone at the last minute."""
-        last = self.users["time_s"] == self.users["time_s"].max()
+        last = self.users["time_s"] == self.snapshot_s
         return {name: values[last] for name, values in self.users.items()}
 
     @property
