@@ -29,6 +29,7 @@ class Forecast:
     cells: int
     steps: int
     maps_s: float  # building gain maps, where they are not in the cache
+    maps_bytes: float
     steps_s: float
     bytes: float
 
@@ -37,7 +38,8 @@ class Forecast:
         """For the user, before long work."""
         return (
             f"{self.steps:,} steps of {self.users:,} users and {self.cells:,} cells: about {_duration(self.steps_s)}"
-            f" and {self.bytes / 1e9:.1f} GB; gain maps, once, about {_duration(self.maps_s)}."
+            f" and {self.bytes / 1e9:.1f} GB; gain maps, once, about {_duration(self.maps_s)}"
+            f" and {self.maps_bytes / 1e6:.0f} MB."
         )
 
 
@@ -52,7 +54,7 @@ def forecast(scenario: Scenario, city: City) -> Forecast:
     maps_s, maps_mb = estimate(city, scenario.radio)
     steps_s = COMPILE_S + steps * (SECONDS_PER_STEP + SECONDS_PER_LINK * n_users * n_cells)
     memory = LIBRARIES_BYTES + maps_mb * 1e6 + BYTES_PER_LINK * n_users * n_cells
-    return Forecast(n_users, n_cells, steps, maps_s, steps_s, memory)
+    return Forecast(n_users, n_cells, steps, maps_s, maps_mb * 1e6, steps_s, memory)
 
 
 def _duration(seconds: float) -> str:

@@ -125,7 +125,7 @@ def differences(name: str, city: City, *, engine: str, stations: int, rays_milli
         ground, layers = lay_ground(there, parameters, 0), layers_of(there)
         places = [place_of(there, ground, layers, int(layers.of_cell[cell])) for cell in first]
         scenery = fusion.scenery_of(there, ground, parameters)
-        rays = fusion.trace(there, places, ground, parameters, cache.cache_directory(), None)
+        rays = fusion.trace(there, places, ground, parameters, cache.cache_directory())
         measure = partial(_beside_the_standard, scenery, rays)
         parts = side_by_side(measure, places, f"{name}, {scenario}", threads=True)
         ground_m, excess_db = (np.concatenate(column).astype(np.float32) for column in zip(*parts, strict=True))

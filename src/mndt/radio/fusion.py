@@ -79,7 +79,7 @@ def fill_layers(
     """Write all layers and return where their power leaves. Traces are kept one by one in `directory`."""
     scenery = scenery_of(city, ground, parameters)
     outdoor = [place for place in places if place.own < 0]
-    rays = trace(city, outdoor, ground, parameters, directory, n_jobs)
+    rays = trace(city, outdoor, ground, parameters, directory)
 
     def fill(place: Place) -> Departures | None:
         found = outdoors(scenery, place, rays.get(place.layer))
@@ -93,12 +93,7 @@ def fill_layers(
 
 
 def trace(
-    city: City,
-    places: Sequence[Place],
-    ground: Ground,
-    parameters: RadioParameters,
-    directory: Path,
-    n_jobs: int | None,
+    city: City, places: Sequence[Place], ground: Ground, parameters: RadioParameters, directory: Path
 ) -> dict[int, Rays]:
     """The rays of each layer by its number, where the engine has some.
 
@@ -109,7 +104,7 @@ def trace(
         return {}
     from mndt.radio.tracing import trace_places  # loads the ray tracer
 
-    return trace_places(city, places, ground, parameters, directory, n_jobs)
+    return trace_places(city, places, ground, parameters, directory)
 
 
 def distances_m(
@@ -142,19 +137,20 @@ def outdoors(
     )
     over = to_pixels(swept, scenery.pixels)
     seen = rays.sight if rays is not None else sight if sight is not None else _sight(ground, place, parameters)
-    loss_db = pathloss.free_space_db(slant_m, carrier_ghz)
+    free_db = pathloss.free_space_db(slant_m, carrier_ghz)
     hidden = ~seen & (ground.building < 0)
-    loss_db[hidden] += scenery.law.excess_db(
-        parameters.scenario if place.own < 0 else "UMi",
-        over.excess_db[hidden], ground_m[hidden], carrier_ghz, place.height_m, user_m,
-    )  # fmt: skip
+    scenario = parameters.scenario if place.own < 0 else "UMi"
+    link = ground_m[hidden], carrier_ghz, place.height_m, user_m
+    loss_db = free_db.copy()
+    loss_db[hidden] += scenery.law.excess_db(scenario, over.excess_db[hidden], *link)
     up_m = np.where(seen, user_m - place.height_m, np.tan(over.elevation_rad) * ground_m)
     departures = _toward_pixels(ground, place, up_m) if place.own < 0 else None
-    gain = db_to_linear(-loss_db)
     if rays is not None and departures is not None:
-        departures = merge(departures, gain.ravel(), rays.departures, rays.gain.ravel())
-        gain = gain + rays.gain
-    return Outdoor(linear_to_db(gain).astype(np.float32), seen, departures)
+        direct, traced = db_to_linear(-loss_db), rays.gain * db_to_linear(-scenery.law.facade_db)
+        departures = merge(departures, direct.ravel(), rays.departures, traced.ravel())
+        loss_db = -linear_to_db(direct + traced)
+    loss_db[hidden] += scenery.law.missing_db(scenario, (loss_db - free_db)[hidden], *link)
+    return Outdoor((-loss_db).astype(np.float32), seen, departures)
 
 
 def _toward_pixels(ground: Ground, place: Place, up_m: Float64[Array, "rows cols"]) -> Departures:

@@ -159,7 +159,13 @@ def _key(city: City, layers: Layers, parameters: RadioParameters, seed: int) -> 
 def estimate(city: City, parameters: RadioParameters) -> tuple[float, float]:
     """Seconds on one core and megabytes that `build_maps` will take without the cache."""
     rows, cols = map_shape(city, parameters)
-    n_layers = len(layers_of(city))
-    links = rows * cols * n_layers
-    roofs = city.frame.area_km2 * 1e6 / 4.0
-    return 6.0 + 150e-9 * links, (2.0 * links + 60.0 * rows * cols + 20.0 * roofs) / 1e6
+    layers = layers_of(city)
+    links, roofs = rows * cols * len(layers), city.frame.area_km2 * 1e6 / 4.0
+    outdoor = int(np.sum(~np.asarray(city.sites.indoor)[layers.site]))
+    seconds, megabytes = 6.0 + 150e-9 * links, (2.0 * links + 60.0 * rows * cols + 20.0 * roofs) / 1e6
+    if parameters.engine != "tr38901":
+        seconds += len(layers) * (150e-9 * roofs)
+        megabytes += 20e-6 * outdoor * rows * cols
+    if parameters.engine == "fused":
+        seconds += outdoor * (0.5 + 2.0 * parameters.rays_million)
+    return seconds, megabytes

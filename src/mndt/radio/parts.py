@@ -62,7 +62,7 @@ def parts_of(
     ground, layers = lay_ground(city, parameters, seed), layers_of(city)
     place = place_of(city, ground, layers, int(np.flatnonzero(layers.site == site)[0]))
     scenery = fusion.scenery_of(city, ground, parameters)
-    rays = fusion.trace(city, [place], ground, parameters, cache.cache_directory(cache_dir), 1).get(place.layer)
+    rays = fusion.trace(city, [place], ground, parameters, cache.cache_directory(cache_dir)).get(place.layer)
     fused = fusion.outdoors(scenery, place, rays)
     over = fusion.outdoors(scenery, place, None, sight=fused.sight)
     ground_m, slant_m = fusion.distances_m(ground, place, parameters.user_height_m)
