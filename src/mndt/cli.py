@@ -168,6 +168,49 @@ def compare(first: Path, second: Path) -> None:
     click.echo(aligned(rows))
 
 
+@main.command("map")
+@click.argument("source", metavar="SCENARIO|PRESET|RUN")
+@click.option("--layer", default="rsrp", show_default=True, help="gain, loss, los, rsrp, best-server or sinr.")
+@click.option("--site", metavar="NAME", help="Only this station.")
+@click.option("--cell", metavar="NAME", help="Only this cell.")
+@click.option("--after", multiple=True, metavar="FIELD=VALUE", help="Show a change, e.g. mechanical_tilt_deg=8.")
+@click.option("--before", multiple=True, metavar="FIELD=VALUE", help="What it is compared with  [default: as built]")
+@click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="A key, or cells.NAME.FIELD=VALUE, throughout.")
+@click.option("--outdoors", is_flag=True, help="Leave buildings out.")
+@click.option("--load", type=click.FloatRange(0, 1), default=1.0, show_default=True, help="Of other cells, for a SINR.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), metavar="FILE", help="PNG, TIF, KML or KMZ  [default: map-*.png]"
+)
+def map_(
+    source: str,
+    layer: str,
+    site: str | None,
+    cell: str | None,
+    before: Sequence[str],
+    after: Sequence[str],
+    sets: Sequence[str],
+    outdoors: bool,
+    load: float,
+    out: Path | None,
+) -> None:
+    """Draw what the network covers, from where, and what turning an antenna changes.
+
+    A difference, better in blue and worse in red:
+
+    \b
+      mndt map helsinki --cell S001-1 --layer gain --after mechanical_tilt_deg=8
+    """
+    from mndt.maps.draw import draw_map
+
+    name = "-".join(filter(None, ("map", layer, site or cell, "change" if before or after else "")))
+    out = out or Path(name.replace("/", "_") + ".png")
+    for line in draw_map(
+        source, layer, out, site=site, cell=cell, sets=sets, before=before, after=after,
+        outdoors=outdoors, load=load, say=_say,
+    ):  # fmt: skip
+        click.echo(line)
+
+
 # Scenarios and cities --------------------------------------------------------------------------
 
 
@@ -195,12 +238,14 @@ def scenario_new(file: Path, preset: str) -> None:
 @click.argument("scenario")
 def scenario_check(scenario: str) -> None:
     """Check a scenario with its city and inventory, without running it."""
-    from mndt.runs import check
+    from mndt.runs import check, hints
     from mndt.scenario import load
 
     checked = load(scenario)
     for repair in check(checked).repairs:
         click.echo(f"put right: {repair}")
+    for hint in hints(checked):
+        click.echo(f"note: {hint}")
     click.echo(f"{scenario}: fine ({checked.run.steps:,} steps from {checked.run.start}, {checked.run.policy})")
 
 
@@ -313,6 +358,28 @@ def export_pm_xml(folder: Path, out: Path, period_s: int, force: bool) -> None:
     from mndt import exports
 
     for line in exports.pm_xml(folder, out, period_s=period_s, force=force):
+        click.echo(line)
+
+
+@export.command("geotiff")
+@click.argument("folder", metavar="RUN", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True, metavar="FILE.tif")
+def export_geotiff(folder: Path, out: Path) -> None:
+    """Received power, best server and SINR of the network as built, for a GIS."""
+    from mndt.maps.draw import export_geotiff as write
+
+    for line in write(folder, out, say=_say):
+        click.echo(line)
+
+
+@export.command("kml")
+@click.argument("folder", metavar="RUN", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True, metavar="FILE.kmz")
+def export_kml(folder: Path, out: Path) -> None:
+    """Cells and received power of the network as built, for Google Earth."""
+    from mndt.maps.draw import export_kml as write
+
+    for line in write(folder, out, say=_say):
         click.echo(line)
 
 

@@ -24,7 +24,8 @@ from mndt.state import Users
 
 Array = np.ndarray
 
-_STRIP_PX: Final = 190
+STRIP_PX: Final = 190
+"""Height of the strip below a map."""
 
 
 def city_map(
@@ -56,8 +57,8 @@ def city_map(
         cross: dict[str, Any] = {"marker": "x", "markersize": 4}
         marks.append(Line2D([], [], color=CELL_COLOURS[0], linestyle="none", label="user, by serving cell", **dot))
         marks.append(Line2D([], [], color=UNSERVED, linestyle="none", label="not connected", **cross))
-    _legend(_strip(fig, title or city.name), marks)
-    _colour_bar(fig, layers.HEIGHT_SHADES, (0, layers.TALL_M), "building height (m)", (0, 10, 20, 30, 40))
+    legend(strip(fig, title or city.name), marks)
+    colour_bar(fig, layers.HEIGHT_SHADES, (0, layers.TALL_M), "building height (m)", (0, 10, 20, 30, 40))
     return fig
 
 
@@ -70,9 +71,9 @@ def coverage_map(city: City, rsrp_dbm: Float32[Array, "rows cols"], cell_m: floa
         cell_m: side of a pixel.
     """
     fig = _picture(city, layers.rsrp_layer(rsrp_dbm, cell_m), layers.outlines(city, "#00000066"))
-    _legend(_strip(fig, f"{city.name}: best-server RSRP"), [Line2D([], [], color=MUTED, linewidth=1, label="building")])
+    legend(strip(fig, f"{city.name}: best-server RSRP"), [Line2D([], [], color=MUTED, linewidth=1, label="building")])
     low, high = layers.rsrp_range_dbm(rsrp_dbm)
-    _colour_bar(
+    colour_bar(
         fig, layers.RSRP_SHADES, (low, high), "RSRP of the best cell (dBm)", np.arange(low, high + 1, 10).tolist()
     )
     return fig
@@ -81,27 +82,29 @@ def coverage_map(city: City, rsrp_dbm: Float32[Array, "rows cols"], cell_m: floa
 def server_map(city: City, best_cell: Int[Array, "rows cols"], cell_m: float) -> Figure:
     """Which cell is heard best where, in the colours of the cells; row 0 is the south."""
     fig = _picture(city, layers.server_layer(city, best_cell, cell_m), layers.outlines(city, "#00000066"))
-    _legend(_strip(fig, f"{city.name}: best server"), [Line2D([], [], color=MUTED, linewidth=1, label="building")])
+    legend(strip(fig, f"{city.name}: best server"), [Line2D([], [], color=MUTED, linewidth=1, label="building")])
     return fig
 
 
 def _picture(city: City, *below: layers.Layer) -> Figure:
     """The layers, the cells over them, scale bar and arrow, and room for the legend."""
-    fig, axes, scale = layers.canvas(city.frame, strip_px=_STRIP_PX)
+    fig, axes, scale = layers.canvas(city.frame, strip_px=STRIP_PX)
     for layer in (*below, layers.sites(city), layers.furniture(city.attribution)):
         layer(axes, scale)
     return fig
 
 
-def _strip(fig: Figure, title: str) -> Axes:
-    strip = fig.add_axes((0, 0, 1, _STRIP_PX / (fig.get_figheight() * DPI)))
-    strip.set_axis_off()
-    strip.text(0.02, 0.88, title, fontsize=8, fontweight="bold", color=INK, fontfamily=FONT, va="top")
-    return strip
+def strip(fig: Figure, title: str) -> Axes:
+    """The strip below a map, with its title."""
+    axes = fig.add_axes((0, 0, 1, STRIP_PX / (fig.get_figheight() * DPI)))
+    axes.set_axis_off()
+    axes.text(0.02, 0.88, title, fontsize=8, fontweight="bold", color=INK, fontfamily=FONT, va="top")
+    return axes
 
 
-def _legend(strip: Axes, marks: Sequence[Line2D | Patch]) -> None:
-    strip.legend(
+def legend(axes: Axes, marks: Sequence[Line2D | Patch]) -> None:
+    """What the marks mean, in the left of a strip."""
+    axes.legend(
         handles=list(marks),
         loc="lower left",
         bbox_to_anchor=(0.005, 0.0),
@@ -115,10 +118,11 @@ def _legend(strip: Axes, marks: Sequence[Line2D | Patch]) -> None:
     )
 
 
-def _colour_bar(
+def colour_bar(
     fig: Figure, shades: str | LinearSegmentedColormap, ends: tuple[float, float], label: str, ticks: Sequence[float]
 ) -> None:
-    height = _STRIP_PX / (fig.get_figheight() * DPI)
+    """The colours of values, in the right of a strip."""
+    height = STRIP_PX / (fig.get_figheight() * DPI)
     axes = fig.add_axes((0.58, 0.42 * height, 0.38, 0.16 * height))
     bar = fig.colorbar(ScalarMappable(Normalize(*ends), shades), cax=axes, orientation="horizontal", ticks=list(ticks))
     bar.outline.set_visible(False)

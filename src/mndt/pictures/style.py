@@ -85,12 +85,13 @@ def quiet_axes(axes: Axes) -> None:
         label.set(color=MUTED, fontsize=9)
 
 
-def to_png(fig: Figure, *, transparent: bool = False) -> bytes:
-    """The figure as PNG bytes at its own resolution, with a palette where it is opaque.
+def to_png(fig: Figure, *, transparent: bool = False, palette: bool = True) -> bytes:
+    """The figure as PNG bytes at its own resolution, with a palette of 256 colours.
 
     Args:
         fig: any figure of this package.
         transparent: keep the ground see-through, for layers that lie over another picture.
+        palette: False keeps every colour, where many shades have to be told apart; three times the size.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
@@ -102,14 +103,27 @@ def to_png(fig: Figure, *, transparent: bool = False) -> bytes:
         canvas.draw()  # type: ignore[no-untyped-call]
     pixels = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
     image = Image.fromarray(pixels)
+    if not palette:
+        return _png(image.convert("RGBA" if transparent else "RGB"))
     # Flat map colours need no 16 million shades: a palette makes the file about three times smaller.
     small = (
         image.quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
         if transparent
         else image.convert("RGB").quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     )
+    return _png(small)
+
+
+def pixels_png(pixels: np.ndarray) -> bytes:
+    """An image of colours (rows, columns, RGBA) as PNG bytes, pixel by pixel."""
+    from PIL import Image
+
+    return _png(Image.fromarray(pixels))
+
+
+def _png(image: Any) -> bytes:
     out = io.BytesIO()
-    small.save(out, "png", compress_level=6)
+    image.save(out, "png", compress_level=6)
     return out.getvalue()
 
 
