@@ -15,9 +15,12 @@ from mndt.radio.measured.law import Law
 Array = np.ndarray
 
 MEMBERS: Final = ("constant", "log-distance", "trees", "law, plain", "law", "law and trees")
-CORRECTIONS: Final = (
-    5  # rounds of undoing the selection; the second changes slopes by a tenth, the fifth by a hundredth
-)
+STRENGTHS: Final = (1.0, 0.5, 0.0)
+"""Shares of the law's spread that are tried in the contest."""
+NO_WORSE: Final = 1.01
+"""A correction may leave this much more spread than none."""
+CORRECTIONS: Final = 5
+"""Rounds of undoing the selection: the second changes slopes by a tenth, the fifth by a hundredth."""
 
 
 @dataclass(frozen=True)
@@ -29,27 +32,39 @@ class Selected:
     mean_dbm: Float64[Array, "rows"]  # without what is known of single cells
     rival_dbm: Float64[Array, "rows"]
     surplus_db: Float64[Array, "rows"]
+    strength: float  # of the selection: 1 phones report their server, 0 they report every cell they hear
 
 
 def fit_selected(case: Case, rows: Int64[Array, "chosen"]) -> Selected:
     """Fit the law on some rows, in turns with the contest it implies.
 
-    A link's surplus (see `selection`) is taken off its level, and the law fitted to what remains.
-    Offsets of unmeasured cells are zero in the contest.
+    A link's surplus (see `selection`) is taken off its level, and the law fitted to what remains. Offsets of
+    unmeasured cells are zero in the contest. Where that leaves more than ignoring the selection does, phones
+    were not reporting their servers alone: then half of the spread takes part in the contest, or none.
     """
-    n, y = len(case.cells), case.samples.rsrp_dbm - case.reference_dbm
-    cell, weight, x = case.samples.cell, case.weight, case.x
-    plain = law.fit(x[rows], y[rows], cell[rows], weight[rows], n)
-    found = plain
-    for turn in range(CORRECTIONS):
+    y = case.samples.rsrp_dbm - case.reference_dbm
+    cell, weight = case.samples.cell[rows], case.weight[rows]
+    plain = law.fit(case.x[rows], y[rows], cell, weight, len(case.cells))
+    for strength in STRENGTHS:
+        found = _undo(case, rows, y, plain, strength)
+        if found.law.sigma_db <= NO_WORSE * plain.sigma_db:
+            break
+    return found
+
+
+def _undo(case: Case, rows: Array, y: Array, plain: Law, strength: float) -> Selected:
+    n, cell, found = len(case.cells), case.samples.cell, plain
+    x, weight = case.x[rows], case.weight[rows]
+    for turn in range(CORRECTIONS if strength > 0 else 1):
         level = case.pair_reference_dbm + case.pair_x @ found.coefficient.astype(np.float32)
         level = level.reshape(n, -1) + found.offset_db[:, None]
-        mean = found.mean_dbm(x, case.links, known=True)
-        rival = selection.rival_dbm(level, case.contest, cell, case.contest.place, found.sigma_db)
-        surplus = selection.surplus_db(mean, rival, found.sigma_db)
-        if turn < CORRECTIONS - 1:
-            found = law.fit(x[rows], (y - surplus)[rows], cell[rows], weight[rows], n)
-    return Selected(plain, found, found.mean_dbm(x, case.links), rival, surplus)
+        mean = found.mean_dbm(case.x, case.links, known=True)
+        spread_db = strength * found.sigma_db
+        rival = selection.rival_dbm(level, case.contest, cell, case.contest.place, spread_db)
+        surplus = selection.surplus_db(mean, rival, spread_db)
+        if strength > 0 and turn < CORRECTIONS - 1:
+            found = law.fit(x, (y - surplus)[rows], cell[rows], weight, n)
+    return Selected(plain, found, found.mean_dbm(case.x, case.links), rival, surplus, strength)
 
 
 @dataclass(frozen=True)
