@@ -11,7 +11,7 @@ from dataclasses import fields, replace
 from typing import Any, Final
 
 import numpy as np
-from jaxtyping import Bool, Int32
+from jaxtyping import Bool, Float, Int32
 
 from mndt.city.model import Cells
 from mndt.city.schema import SERVICES
@@ -51,7 +51,7 @@ def check_action(world: World, state: NetworkState, action: Action) -> None:
         fix = "let the policy return one"
         raise InputError("the policy's answer", f"a {type(action).__name__}", allowed="a mndt.Action", fix=fix)
     if action.settings is not None and action.settings is not state.settings:
-        _check_settings(action.settings, world.city.cells)
+        check_settings(action.settings, world.city.cells)
     for name, known in (("association", ASSOCIATION), ("blocks", BLOCKS), ("power", POWER)):
         choice = getattr(action, name)
         if isinstance(choice, str):
@@ -107,6 +107,37 @@ def check_demand(demand: Demand, n_users: int, source: object) -> None:
         )
 
 
+def check_settings(settings: CellSettings, cells: Cells, *, where: str = WHO, any_power: bool = False) -> None:
+    """See whether operating parameters are of the right make, one for each cell and in their ranges.
+
+    Args:
+        settings: operating parameters.
+        cells: as built.
+        where: whose settings, for the message.
+        any_power: power beyond a cell's maximum is allowed: what if it had more?
+
+    Raises:
+        InputError: the first thing that does not fit.
+
+    As everything stands it fits::
+
+        check_settings(state.settings, world.city.cells)
+    """
+    if not isinstance(settings, CellSettings):
+        found = f"a {type(settings).__name__}"
+        raise InputError("settings", found, allowed="mndt.CellSettings", fix="replace state.settings", where=where)
+    most_w = np.full(len(cells), np.inf) if any_power else cells.max_power_w
+    for field in fields(CellSettings):
+        name, values = f"settings.{field.name}", getattr(settings, field.name)
+        kind: type[np.generic] = np.int8 if field.name == "status" else np.float32
+        _check_array(name, values, (len(cells),), kind, where)
+        bad = _outside(field.name, values, most_w)
+        if bad.any():
+            c = int(np.flatnonzero(bad)[0])
+            fix = "mend the policy" if where == WHO else "change it"
+            _refuse(name, f"{values[c]} for cell {c}", _allowed(field.name, float(most_w[c])), where, fix)
+
+
 def possible_cells(serving: Int32[Array, "users"], blocks: Int32[Array, "cells"]) -> Int32[Array, "users"]:
     """A decided association, without the cells that do not serve this second.
 
@@ -152,33 +183,21 @@ _USERS: Final[dict[str, type[np.generic]]] = {
 }
 
 
-def _check_settings(settings: CellSettings, cells: Cells) -> None:
-    if not isinstance(settings, CellSettings):
-        found = f"a {type(settings).__name__}"
-        raise InputError("settings", found, allowed="mndt.CellSettings", fix="replace state.settings", where=WHO)
-    for field in fields(CellSettings):
-        name, values = f"settings.{field.name}", getattr(settings, field.name)
-        kind: type[np.generic] = np.int8 if field.name == "status" else np.float32
-        _check_array(name, values, (len(cells),), kind, WHO)
-        bad = _outside(field.name, values, cells)
-        if bad.any():
-            c = int(np.flatnonzero(bad)[0])
-            _refuse(name, f"{values[c]} for cell {c}", _allowed(field.name, cells, c))
-
-
-def _outside(name: str, values: Array, cells: Cells) -> Bool[Array, "cells"]:
+def _outside(name: str, values: Array, most_w: Float[Array, "cells"]) -> Bool[Array, "cells"]:
     """Where a setting is out of its range; written so that NaN is."""
     if name == "status":
         return np.asarray((values < Status.ON) | (values > Status.OFF))
     if name == "power_w":
-        return np.asarray(~((values >= 0) & (values <= cells.max_power_w * (1 + TOLERANCE))))
+        return np.asarray(~((values >= 0) & (values <= most_w * (1 + TOLERANCE)) & np.isfinite(values)))
     return np.asarray(~np.isfinite(values))
 
 
-def _allowed(name: str, cells: Cells, cell: int) -> str:
+def _allowed(name: str, most_w: float) -> str:
     if name == "status":
         return "0 on, 1 asleep or 2 off"
-    return f"0 to {cells.max_power_w[cell]:g} W, its maximum" if name == "power_w" else "a finite number"
+    if name == "power_w":
+        return f"0 to {most_w:g} W, its maximum" if most_w < np.inf else "0 W or more"
+    return "a finite number"
 
 
 def _check_association(choice: Any, cells: Cells, state: NetworkState, settings: CellSettings) -> None:

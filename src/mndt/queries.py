@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from jaxtyping import Int
 
+from mndt.border import check_settings
 from mndt.engine import SERVICE_RATE_BPS
 from mndt.errors import InputError
 from mndt.radio import mcs
@@ -51,7 +52,8 @@ def rate_if(
         blocks: blocks the user would hold; None = an equal share with the users that the cell serves now.
 
     Raises:
-        InputError: no such user or cell, or more blocks than the cell has.
+        InputError: no such user or cell, more blocks than the cell has, or settings that are not one number for
+            each cell. Power may be beyond a cell's maximum: what if it had more?
 
     What if cell 5 had twice the power::
 
@@ -62,7 +64,10 @@ def rate_if(
     """
     _check("user", user, len(state.users))
     _check("cell", cell, len(world.city.cells))
-    settings = settings or state.settings
+    if settings is None:
+        settings = state.settings
+    elif settings is not state.settings:
+        check_settings(settings, world.city.cells, where="rate_if", any_power=True)
     who = np.array([user])
     links = world.channel.links(_rows(state.users, who), settings, np.uint32(0))
     share = _share(state, user, cell, int(links.blocks[cell]), blocks)
@@ -93,14 +98,19 @@ def _rows(users: Users, who: Int[Array, "some"]) -> Users:
 def _share(state: NetworkState, user: int, cell: int, has: int, asked: int | None) -> int:
     """Blocks the user would hold."""
     if asked is not None:
-        if not 0 <= asked <= has:
+        if not _is_whole(asked) or not 0 <= asked <= has:
             raise InputError("blocks", asked, allowed=f"0 to {has}, the blocks of the cell", fix="ask for fewer")
-        return asked
+        return int(asked)
     others = state.connected & (state.serving == cell)
     others[user] = False
     return min(has, max(1, has // (1 + int(np.count_nonzero(others)))))
 
 
+def _is_whole(number: object) -> bool:
+    """Whether it is a whole number; True and False are none, though they count as 1 and 0."""
+    return isinstance(number, int | np.integer) and not isinstance(number, bool)
+
+
 def _check(name: str, row: int, n: int) -> None:
-    if not 0 <= row < n:
+    if not _is_whole(row) or not 0 <= row < n:
         raise InputError(name, row, allowed=f"0 to {n - 1}" if n else "none, for there are none", fix="choose a row")

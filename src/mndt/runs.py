@@ -7,11 +7,13 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import platform
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import fields
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +29,7 @@ from mndt.streams import Streams
 
 if TYPE_CHECKING:
     from mndt.city.model import City
+    from mndt.optimise.policy import Policy
     from mndt.scenario import Scenario
     from mndt.state import NetworkState
     from mndt.world import World
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["Difference", "Interrupted", "Run", "build", "compare", "read", "resume", "run", "summarise"]
 
 Say = Callable[[str], None]
+_log = logging.getLogger(__name__)
 
 
 class Interrupted(KeyboardInterrupt):
@@ -47,7 +51,7 @@ class Interrupted(KeyboardInterrupt):
 def run(
     scenario: Scenario | City | str | Path,
     *,
-    policy: str | None = None,
+    policy: str | Policy | None = None,
     minutes: float | None = None,
     seed: int | None = None,
     out: str | Path | None = None,
@@ -62,7 +66,8 @@ def run(
 
     Args:
         scenario: a scenario, a city (with every parameter at its default), a TOML file or a preset.
-        policy: name of the policy; default the scenario's.
+        policy: name of the policy, or a function of your own from state to action, which gives the run its
+            name; default the scenario's. A run under a function cannot be resumed.
         minutes: simulated minutes; default the scenario's.
         seed: of movement, demand and fading; default the scenario's.
         out: the run folder; default ``runs/NAME-POLICY-N``.
@@ -81,8 +86,19 @@ def run(
 
         run = mndt.run("helsinki", policy="proportional-fair", minutes=5)
         print(run.summary["X.OutageRatio"])
+
+    A policy of your own::
+
+        def best_cell(state):
+            return mndt.Action(association="strongest", blocks="max-rate", power="equal")
+
+        run = mndt.run("helsinki", policy=best_cell, minutes=5)
     """
-    scenario, city = _settle(scenario, policy=policy, minutes=minutes, seed=seed)
+    own = None if policy is None or isinstance(policy, str) else policy
+    name = policy if isinstance(policy, str) else own and name_of(own)
+    scenario, city = _settle(scenario, policy=name, minutes=minutes, seed=seed, named=own is None)
+    for hint in hints(scenario):
+        _log.warning("%s", hint)
     target = Path(out) if out is not None else None
     if target is not None:
         runfolder.refuse_existing(target, force)
@@ -94,7 +110,7 @@ def run(
     state = _start(world, scenario)
     with runfolder.fresh_folder(target, replace_existing=force) as folder:
         _write_head(folder, scenario, world)
-    return _simulate(target, scenario, world, state, built_s=built, progress=progress, say=say)
+    return _simulate(target, scenario, world, state, built_s=built, progress=progress, say=say, own=own)
 
 
 def resume(
@@ -110,7 +126,7 @@ def resume(
     A finished run is returned as it is.
 
     Raises:
-        InputError: no run folder, or one that another version wrote.
+        InputError: no run folder, one that another version wrote, or one of a policy that is not in the registry.
         Interrupted: Ctrl-C, again.
 
     After a power cut::
@@ -120,8 +136,16 @@ def resume(
     paused = read(folder)
     if paused.finished:
         return paused
+    from mndt.optimise.policy import POLICIES
+
     scenario = paused.scenario
     _refuse_other_versions(paused)
+    if scenario.run.policy not in POLICIES:
+        raise InputError(
+            "policy", f"'{scenario.run.policy}', a function of the program that made the run",
+            allowed=f"one of those known by name: {', '.join(sorted(POLICIES))}",
+            fix="make the run again with mndt.run and that function", where=str(paused.folder),
+        )  # fmt: skip
     began = time.perf_counter()
     world = build(scenario, city=paused.city, say=say, cache_dir=cache_dir, n_jobs=n_jobs)
     built = time.perf_counter() - began
@@ -183,16 +207,17 @@ def _simulate(
     progress: bool,
     say: Say | None,
     outage: np.ndarray | None = None,
+    own: Policy | None = None,
 ) -> Run:
     from mndt.optimise.policy import make_policy
 
     began = time.perf_counter()
-    policy, streams = make_policy(scenario.run.policy, world), Streams(scenario.run.seed)
+    policy, streams = own or make_policy(scenario.run.policy, world), Streams(scenario.run.seed)
     first_s, steps = scenario.run.start_s, scenario.run.steps
     done = first = state.time_s - first_s
     runfolder.drop_parts(folder, -(-done // STEPS_PER_PART))
     _set_status(folder, "running")
-    recorder = Recorder(folder, world, done, outage)
+    recorder = Recorder(folder, world, done, outage, first_s)
     title = f"{scenario.name}, {scenario.run.policy}"
     try:
         with bar(title, steps - done) if progress else nullcontext(_nothing) as advance:
@@ -212,8 +237,8 @@ def _simulate(
 class Recorder:
     """Steps the engine and keeps what is to be written, part by part."""
 
-    def __init__(self, folder: Path, world: World, done: int, outage: np.ndarray | None) -> None:
-        self.folder, self.world = folder, world
+    def __init__(self, folder: Path, world: World, done: int, outage: np.ndarray | None, first_s: int) -> None:
+        self.folder, self.world, self.first_s = folder, world, first_s
         self.number = -(-done // STEPS_PER_PART)
         self.outage = outage
         self.part = Part()
@@ -225,7 +250,7 @@ class Recorder:
 
         after, kpis = engine.step(self.world, before, action, streams)
         was_out = self.outage if self.outage is not None else np.zeros_like(kpis.user_outage)
-        scripted = entries(self.world.incidents, kpis.time_s)
+        scripted = entries(self.world.incidents, kpis.time_s, first_s=self.first_s)
         self.part.add(kpis, runfolder.events(before, after, kpis, was_out, scripted))
         self.outage = kpis.user_outage
         return after
@@ -249,9 +274,17 @@ def _start(world: World, scenario: Scenario) -> NetworkState:
 
 
 def _settle(
-    scenario: Scenario | City | str | Path, *, policy: str | None, minutes: float | None, seed: int | None
+    scenario: Scenario | City | str | Path,
+    *,
+    policy: str | None,
+    minutes: float | None,
+    seed: int | None,
+    named: bool = True,
 ) -> tuple[Scenario, City | None]:
-    """The checked scenario with the run's own wishes in it, and the city where it was given."""
+    """The checked scenario with the run's own wishes in it, and the city where it was given.
+
+    `named` tells whether the policy is known by name.
+    """
     from mndt import scenario as scenarios
     from mndt.city.model import City
 
@@ -264,7 +297,8 @@ def _settle(
     raw = scenarios.to_dict(scenario)
     raw["run"] |= {key: value for key, value in wishes.items() if value is not None}
     checked = scenarios.check(raw, where="run")
-    check_policy(checked.run.policy)
+    if named:
+        check_policy(checked.run.policy)
     return checked, city
 
 
@@ -274,6 +308,40 @@ def check_policy(name: str) -> None:
 
     if name not in POLICIES:
         raise unknown_name("policy", name, POLICIES)
+
+
+def name_of(policy: Policy) -> str:
+    """The name of a run under a function of the user's own: the function's, and never one of the registry.
+
+    >>> def greedy(state): ...
+    >>> name_of(greedy), name_of(lambda state: None)
+    ('greedy', 'lambda')
+
+    Raises:
+        InputError: it is no function.
+    """
+    from mndt.optimise.policy import POLICIES
+
+    if not callable(policy):
+        allowed = f"one of {', '.join(sorted(POLICIES))}, or a function from state to action"
+        raise InputError("policy", repr(policy), allowed=allowed, fix="give a name or a function")
+    name = scenario_name(getattr(policy, "__name__", type(policy).__name__))
+    return f"own-{name}" if name in POLICIES else name
+
+
+def hints(scenario: Scenario) -> list[str]:
+    """What a scenario sets to no effect, a sentence each."""
+    from mndt.network.handover_parameters import HandoverParameters
+    from mndt.network.incident_parameters import never_seen
+    from mndt.optimise.policy import WITHOUT_A3
+
+    run, usual = scenario.run, HandoverParameters()
+    turned = [f.name for f in fields(usual) if getattr(scenario.handover, f.name) != getattr(usual, f.name)]
+    found = [never_seen(scenario.incidents, run.start_s, run.start_s + run.steps)]
+    if turned and run.policy in WITHOUT_A3:
+        keys = ", ".join(f"handover.{name}" for name in turned)
+        found.append(f"{keys} without effect: the policy {run.policy} hands nobody over by event A3")
+    return [sentence for sentence in found if sentence]
 
 
 def check(scenario: Scenario) -> City:

@@ -20,9 +20,9 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from mndt.errors import InputError, unknown_name
 from mndt.network.energy_parameters import EnergyParameters, check_energy
-from mndt.network.handover_parameters import HandoverParameters
+from mndt.network.handover_parameters import HandoverParameters, check_handover
 from mndt.network.incident_parameters import TIME, Incident, check_incident
-from mndt.network.parameters import NetworkParameters
+from mndt.network.parameters import NetworkParameters, check_network
 from mndt.radio.parameters import RadioParameters
 from mndt.scenario_fields import Key, dump_table, is_table, keys_of, plain, table_in, table_of_items
 from mndt.users.demand import DemandParameters
@@ -178,6 +178,8 @@ def check(raw: dict[str, Any], *, where: str = "scenario") -> Scenario:
     except ValidationError as error:
         raise _sentence(error, where) from None
     _check_city(scenario.city, where)
+    check_network(scenario.network, where=where)
+    check_handover(scenario.handover, where=where)
     check_energy(scenario.energy, where=where)
     for number, incident in enumerate(scenario.incidents):
         check_incident(incident, where=_spot(["incidents", str(number)], where)[1])

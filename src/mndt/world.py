@@ -15,10 +15,10 @@ from mndt.network.energy import EnergyModel
 from mndt.network.energy import start as start_power
 from mndt.network.energy_parameters import EnergyParameters
 from mndt.network.handover import start as start_measurements
-from mndt.network.handover_parameters import HandoverParameters
+from mndt.network.handover_parameters import HandoverParameters, check_handover
 from mndt.network.incident_parameters import Incident
 from mndt.network.incidents import Prepared, prepare
-from mndt.network.parameters import NetworkParameters
+from mndt.network.parameters import NetworkParameters, check_network
 from mndt.radio.channel import Channel
 from mndt.radio.maps import RadioParameters
 from mndt.radio.validity import check_validity
@@ -88,6 +88,9 @@ def build_world(
         raise InputError("cells", 0, allowed="at least 1", fix="give an inventory or let sites be placed")
     radio, city = radio or RadioParameters(), mend(city)
     check_validity(city, radio)
+    network, handover = network or NetworkParameters(), handover or HandoverParameters()
+    check_network(network)
+    check_handover(handover)
     streams = Streams(seed)
     users, demand = users or UserParameters(), demand or DemandParameters()
     channel = Channel.build(city, radio, as_built(city), seed=seed, cache_dir=cache_dir, n_jobs=n_jobs)
@@ -97,8 +100,8 @@ def build_world(
         channel=channel,
         mobility=OwnMobility(city, population, users, streams),
         demand=OwnDemand(population.cluster, demand),
-        network=network or NetworkParameters(),
-        handover=handover or HandoverParameters(),
+        network=network,
+        handover=handover,
         energy=EnergyModel.build(city.cells, len(city.sites), energy),
         incidents=prepare(incidents, city, demand_scale=demand.scale),
         seed=seed,

@@ -7,6 +7,8 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from annotated_types import Ge, Le
 
+from mndt.errors import InputError
+
 SUBSTEP_MS: Final = 40
 """Time between two measurements of a cell: what users measure within a second."""
 
@@ -32,3 +34,18 @@ class HandoverParameters:
     ping_pong_s: Annotated[float, Ge(0.0), Le(60.0)] = 1.0  # s, a handover back within this time is a ping-pong
     retry_s: Annotated[float, Ge(0.0), Le(600.0)] = 5.0
     """s after a refusal in which the network does not try to hand the user over again (assumed)"""
+
+
+def check_handover(parameters: HandoverParameters, *, where: str = "") -> None:
+    """See whether a link that comes back into synchronisation was out of it before.
+
+    Raises:
+        InputError: Qout above Qin: a link between the two would be out and in at once.
+
+    >>> check_handover(HandoverParameters(qout_db=-8.0, qin_db=-8.0))
+    """
+    if parameters.qout_db > parameters.qin_db:
+        raise InputError(
+            "handover.qout_db", f"{parameters.qout_db:g}", where=where,
+            allowed=f"at most handover.qin_db, which is {parameters.qin_db:g} dB", fix="lower it, or raise qin_db",
+        )  # fmt: skip

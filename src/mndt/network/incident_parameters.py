@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Annotated, ClassVar, Final, Literal, get_args
 
@@ -125,6 +126,34 @@ def check_incident(incident: Incident, *, where: str = "") -> None:
     names = [service.name for service in SERVICES]
     if incident.service is not None and incident.service not in names:
         raise unknown_name("service", incident.service, names, where=where)
+
+
+def never_seen(incidents: Sequence[Incident], first_s: int, end_s: int) -> str:
+    """Which incidents are over before a run begins or begin after it ends, in a sentence; empty if all are seen.
+
+    Args:
+        incidents: of the scenario.
+        first_s: the run's first second since midnight.
+        end_s: the first one after it.
+
+    >>> never_seen([Incident("cell-failure", "17:30", 60, cell="A1")], 8 * 3600, 9 * 3600)
+    'of 1 incident none falls into the run, 08:00:00 to 09:00:00: [[incidents]] 1 (cell-failure at 17:30) is outside'
+    """
+    missed = [(n, i) for n, i in enumerate(incidents, 1) if i.begin_s >= end_s or i.end_s <= first_s]
+    if not missed:
+        return ""
+    seen, total = len(incidents) - len(missed), len(incidents)
+    named = ", ".join(f"{n} ({i.kind} at {i.at}{f' on day {i.day}' if i.day else ''})" for n, i in missed)
+    fall = f"{seen} fall{'s' if seen == 1 else ''}" if seen else "none falls"
+    span = f"{_clock(first_s)} to {_clock(end_s)}"
+    many, be = "s" if total > 1 else "", "is" if len(missed) == 1 else "are"
+    return f"of {total} incident{many} {fall} into the run, {span}: [[incidents]] {named} {be} outside"
+
+
+def _clock(time_s: int) -> str:
+    day, second = divmod(time_s, DAY_S)
+    text = f"{second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}"
+    return f"{text} on day {day}" if day else text
 
 
 def _check_kind(kind: str, given: list[str], places: list[str], where: str) -> None:

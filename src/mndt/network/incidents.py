@@ -134,13 +134,24 @@ def demand_at(prepared: Prepared, demand: Demand, users: Users, time_s: int, str
     return Demand(service=service, bits=bits)
 
 
-def entries(prepared: Prepared, time_s: int) -> list[Entry]:
-    """What begins, ends or loses its batteries at `time_s`, ends first, then in the script's order."""
-    found = [Entry(time_s, "end", plan.kind, plan.target) for plan in prepared.plans if plan.end_s == time_s]
+def entries(prepared: Prepared, time_s: int, *, first_s: int | None = None) -> list[Entry]:
+    """What begins, ends or loses its batteries at `time_s`, ends first, then in the script's order.
+
+    Args:
+        prepared: the script.
+        time_s: beginning of the second.
+        first_s: the run's first second: what is under way by then begins with it, and what has ended never was.
+    """
+    opening = time_s == first_s
+    found = [
+        Entry(time_s, "end", plan.kind, plan.target) for plan in prepared.plans if plan.end_s == time_s and not opening
+    ]
     for plan in prepared.plans:
-        if plan.begin_s == time_s:
+        if plan.begin_s == time_s or (opening and plan.under_way(time_s)):
             found.append(Entry(time_s, "start", plan.kind, plan.target))
-        if plan.begin_s < plan.dark_s == time_s < plan.end_s:
+        if plan.begin_s < plan.dark_s < plan.end_s and (
+            plan.dark_s == time_s or (opening and plan.dark_s < time_s < plan.end_s)
+        ):
             found.append(Entry(time_s, "battery-empty", plan.kind, plan.target))
     return found
 

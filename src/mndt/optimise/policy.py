@@ -52,6 +52,10 @@ POLICIES: Final[dict[str, Callable[[World], Policy]]] = {
 """Name on the command line and in scenarios -> factory."""
 
 
+WITHOUT_A3: Final = frozenset({"fundamentals"})
+"""Policies under which nobody is handed over by event A3: the table [handover] means nothing to them."""
+
+
 def in_a_sentence(name: str) -> str:
     """What a policy does, for people; empty for one that is not in the registry.
 

@@ -92,6 +92,9 @@ class TwinAssociationEnv(gymnasium.Env[Array, Array]):
         if candidates is not None and not 1 <= candidates <= n_cells:
             allowed = f"1 to {n_cells}, the cells there are, or None"
             raise InputError("candidates", candidates, allowed=allowed, fix="choose fewer", where=_WHERE)
+        if reward is not None and not callable(reward):
+            allowed, fix = "a function of the second's KPIs, or None", "write lambda kpis: kpis.throughput_bps"
+            raise InputError("reward", repr(reward), allowed=allowed, fix=fix, where=_WHERE)
         if episode_steps < 1:
             raise InputError("episode_steps", episode_steps, allowed="1 or more", fix="make it longer", where=_WHERE)
         self.render_mode = render_mode
@@ -208,4 +211,11 @@ def _made(world: mndt.World | Callable[[], mndt.World] | str) -> mndt.World:
         if world not in WORLDS:
             raise unknown_name("world", world, WORLDS, where=_WHERE)
         return WORLDS[world]()
-    return world if isinstance(world, mndt.World) else world()
+    if isinstance(world, mndt.World):
+        return world
+    made = world() if callable(world) else world
+    if not isinstance(made, mndt.World):
+        allowed = f"a mndt.World, a function that makes one, or {' or '.join(WORLDS)}"
+        fix = "make one: mndt.build_world(city)"
+        raise InputError("world", f"a {type(made).__name__}", allowed=allowed, fix=fix, where=_WHERE)
+    return made
