@@ -517,6 +517,17 @@ def validate_tr38901(data: Path | None, seeds: int | None, quick: bool, as_json:
     _show(lambda: validate_tr38901.run(data=data, drops=seeds, quick=quick), as_json)
 
 
+@validate.command("fit")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--quick", is_flag=True, help="Smaller, within a minute.")
+@json_option
+def validate_fit(seed: int, quick: bool, as_json: bool) -> None:
+    """Fit a made-up operator's measurements and compare with what they hide."""
+    from mndt.checks import validate_fit
+
+    _show(lambda: validate_fit.run(seed=seed, quick=quick), as_json)
+
+
 @main.group()
 def reproduce() -> None:
     """Rebuild the paper's tables."""

@@ -59,6 +59,7 @@ class OperatorFile:
     hidden: Hidden
     mean_dbm: Float32[Array, "cells rows cols"]  # level without noise at every pixel, selected or not
     indoor: Bool[Array, "rows cols"]
+    azimuth_deg: Float64[Array, "cells"]  # where the cells point, whatever the inventory says
 
 
 def make(
@@ -84,7 +85,7 @@ def make(
     mean_dbm = _levels(raster, true, hidden, streams)
     samples = _reports(mean_dbm, raster, true, rows, hidden, streams)
     ground = ground_of(raster.cell_m, 0.0, 0.0, raster.height_m, None, raster.building)
-    return OperatorFile(samples, told, ground, hidden, mean_dbm, raster.building >= 0)
+    return OperatorFile(samples, told, ground, hidden, mean_dbm, raster.building >= 0, true.azimuth_deg)
 
 
 def _network(
