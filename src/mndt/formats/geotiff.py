@@ -52,12 +52,12 @@ def write(
         InputError: the folder does not exist or may not be written.
     """
     import rasterio
-    from rasterio.transform import from_origin
 
     path, (rows, cols) = Path(path), bands[0].values.shape
+    transform = rasterio.Affine(cell_m, 0.0, west_m, 0.0, -cell_m, south_m + rows * cell_m)  # line 0 is the north
     profile = {
         "driver": "GTiff", "width": cols, "height": rows, "count": len(bands), "dtype": "float32",
-        "crs": f"EPSG:{epsg}", "transform": from_origin(west_m, south_m + rows * cell_m, cell_m, cell_m),
+        "crs": f"EPSG:{epsg}", "transform": transform,
         "nodata": NODATA, "compress": "deflate", "predictor": 3, "tiled": min(rows, cols) > 256,
     }  # fmt: skip
     with whole_file(path) as part:

@@ -140,7 +140,7 @@ def _sinr_db(network: Network, load: float) -> Array:
     noise = np.array([noise_w(hz, network.noise_figure_db) for hz in cells.block_hz])
     out = np.empty(best.shape, np.float32)
     for row in range(len(out)):  # row by row, to stay small beside the maps
-        power_w = db_to_linear((network.maps.level[row] >> 1) / np.float32(64.0)) * network.block_w
+        power_w = db_to_linear((network.maps.level[row] >> 1) / 64.0) * network.block_w  # float64: own is subtracted
         at, server = np.arange(best.shape[1]), np.maximum(best[row], 0)
         on_carrier = np.stack([power_w[:, of == k].sum(axis=1) for k in range(len(carriers))], axis=1)
         own = power_w[at, server]
