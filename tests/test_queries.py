@@ -91,3 +91,39 @@ def test_the_rate_law_caps_the_answer(world: World, state: mndt.NetworkState) ->
 def test_what_does_not_exist_is_named(world: World, state: mndt.NetworkState, user, cell, blocks, text) -> None:
     with pytest.raises(mndt.InputError, match=text):
         mndt.rate_if(world, state, user, cell, blocks=blocks)
+
+
+@pytest.mark.parametrize("row", [True, 1.0, np.nan, "1", None])
+def test_rows_are_whole_numbers(world: World, state: mndt.NetworkState, row) -> None:
+    for given in ({"user": row, "cell": 0}, {"user": 0, "cell": row}):
+        with pytest.raises(mndt.InputError, match="allowed is 0 to"):
+            mndt.rate_if(world, state, **given)
+    if row is not None:
+        with pytest.raises(mndt.InputError, match=r"blocks is .*, allowed is 0 to 45"):
+            mndt.rate_if(world, state, 0, 0, blocks=row)
+    assert mndt.rate_if(world, state, np.int32(1), np.int64(0)) == mndt.rate_if(world, state, 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("power_w", np.nan, r"settings\.power_w is nan for cell 3, allowed is 0 W or more"),
+        ("power_w", np.inf, r"settings\.power_w is inf for cell 3"),
+        ("power_w", -1.0, r"settings\.power_w is -1\.0 for cell 3"),
+        ("azimuth_deg", np.nan, r"settings\.azimuth_deg is nan for cell 3, allowed is a finite number"),
+        ("status", 7, r"settings\.status is 7 for cell 3"),
+    ],
+)
+def test_settings_are_checked(world: World, state: mndt.NetworkState, name: str, value: float, text: str) -> None:
+    values = getattr(state.settings, name).copy()
+    values[3] = value
+    with pytest.raises(mndt.InputError, match="rate_if: " + text):
+        mndt.rate_if(world, state, 0, 0, dataclasses.replace(state.settings, **{name: values}))
+
+
+def test_settings_have_one_number_for_each_cell(world: World, state: mndt.NetworkState) -> None:
+    for wrong in (state.settings.power_w[1:], state.settings.power_w > 0, list(state.settings.power_w)):
+        with pytest.raises(mndt.InputError, match=r"settings\.power_w is .*, allowed is .*float32\[12\]"):
+            mndt.rate_if(world, state, 0, 0, dataclasses.replace(state.settings, power_w=wrong))
+    with pytest.raises(mndt.InputError, match=r"settings is a dict, allowed is mndt\.CellSettings"):
+        mndt.rate_if(world, state, 0, 0, {})  # type: ignore[arg-type]

@@ -8,6 +8,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from mndt.city.model import City
 from mndt.city.store import save_city
 from mndt.city.synthetic import synthetic_city
 from mndt.errors import InputError
+from mndt.network.handover_parameters import HandoverParameters
 from mndt.network.incident_parameters import Incident
 from mndt.network.incidents import Entry
 from mndt.network.kpi import changes
@@ -415,3 +417,102 @@ def test_a_checkpoint_refuses_what_it_cannot_bring_back(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="Generator"):
         checkpoint.save(tmp_path / "c.npz", {"rng": np.random.default_rng(0)})
     assert list(tmp_path.iterdir()) == []
+
+
+# Policies of one's own -------------------------------------------------------------------------
+
+
+def greedy(state: Any) -> Action:
+    return Action(blocks="proportional-fair")
+
+
+def fundamentals(state: Any) -> Action:
+    return Action()
+
+
+class Thinker:
+    def __call__(self, state: Any) -> Action:
+        return Action()
+
+
+def test_a_function_is_a_policy_and_gives_the_run_its_name(tmp_path: Path, city: City) -> None:
+    own = runs.run(city, policy=greedy, minutes=0.5, out=tmp_path / "own")
+    known = runs.run(city, policy="proportional-fair", minutes=0.5, out=tmp_path / "known")
+    assert own.name == own.scenario.run.policy == "greedy"
+    np.testing.assert_array_equal(*(run.kpis.fetchnumpy()["X.ThroughputDl"] for run in (own, known)))
+
+
+def test_names_of_functions() -> None:
+    assert [runs.name_of(p) for p in (greedy, fundamentals, Thinker(), lambda state: Action())] == [
+        "greedy", "own-fundamentals", "Thinker", "lambda",
+    ]  # fmt: skip
+    with pytest.raises(InputError, match=r"policy is 7, allowed is one of fundamentals, .* or a function"):
+        runs.run("helsinki", policy=7)  # type: ignore[arg-type]
+
+
+def test_a_run_under_a_function_cannot_be_resumed(tmp_path: Path, city: City) -> None:
+    def tired(state: Any) -> Action:
+        if state.time_s == 8 * 3600 + 70:
+            raise KeyboardInterrupt
+        return Action()
+
+    with pytest.raises(runs.Interrupted):
+        runs.run(city, policy=tired, minutes=2, out=tmp_path / "a")
+    before = content(tmp_path / "a")
+    with pytest.raises(InputError, match="policy is 'tired', a function of the program that made the run"):
+        runs.resume(tmp_path / "a")
+    assert content(tmp_path / "a") == before
+
+
+def test_a_folder_is_named_after_the_function(tmp_path: Path, city: City, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert runs.run(city, policy=lambda state: Action(), minutes=0.1).folder.name.endswith("-lambda-1")
+
+
+# What has no effect ----------------------------------------------------------------------------
+
+
+def test_handover_keys_mean_nothing_without_event_a3(
+    tmp_path: Path, city: City, caplog: pytest.LogCaptureFixture
+) -> None:
+    scenario = Scenario(handover=HandoverParameters(offset_db=5.0, filter_k=8))
+    (hint,) = runs.hints(scenario)
+    assert hint.startswith("handover.offset_db, handover.filter_k without effect: the policy fundamentals")
+    assert not runs.hints(Scenario())
+    assert not runs.hints(scenario.model_copy(update={"run": RunParameters(policy="proportional-fair")}))
+    save_city(city, tmp_path / "c.npz")
+    here = scenario.model_copy(update={"city": CitySource(source="file", file=str(tmp_path / "c.npz"))})
+    runs.run(here, minutes=0.1, out=tmp_path / "a")
+    assert hint in caplog.text
+
+
+def test_an_incident_out_of_sight_is_told() -> None:
+    seen, late = (Incident("cell-failure", at, 60, cell="A") for at in ("07:59:30", "08:02"))
+    early = Incident("power-cut", "07:00", 3600, site="B", battery_min=5)
+    tomorrow = Incident("cell-failure", "08:00", 60, day=1, cell="A")
+    two = RunParameters(minutes=2)
+    assert not runs.hints(Scenario(run=two, incidents=(seen,)))
+    (hint,) = runs.hints(Scenario(run=two, incidents=(seen, late, early, tomorrow)))
+    assert hint == (
+        "of 4 incidents 1 falls into the run, 08:00:00 to 08:02:00: [[incidents]] 2 (cell-failure at 08:02), "
+        "3 (power-cut at 07:00), 4 (cell-failure at 08:00 on day 1) are outside"
+    )
+
+
+def test_an_incident_under_way_at_the_start_is_in_the_log(tmp_path: Path, city: City) -> None:
+    cell = city.cells.name[0]
+    script = (
+        Incident("cell-failure", "07:59:30", 60, cell=cell),
+        Incident("power-cut", "07:50", 1200, site=city.sites.name[0], battery_min=5),
+        Incident("cell-failure", "07:59", 60, cell=cell),  # ends as the run begins: nobody sees it
+    )
+    save_city(city, tmp_path / "c.npz")
+    source = CitySource(source="file", file=str(tmp_path / "c.npz"))
+    run = runs.run(Scenario(city=source, incidents=script), minutes=2, out=tmp_path / "a")
+    rows = run.events.filter("phase <> ''").project("time_s - 28800 AS t, kind, phase").fetchall()
+    assert rows == [
+        (0, "cell-failure", "start"),
+        (0, "power-cut", "start"),
+        (0, "power-cut", "battery-empty"),
+        (30, "cell-failure", "end"),
+    ]

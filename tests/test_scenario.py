@@ -275,3 +275,19 @@ def test_keys_keep_the_meaning_that_their_base_table_gave_them() -> None:
     assert keys_of(MacroPower)["slope"].meaning.startswith("Delta_p")
     assert all(key.meaning for key in keys_of(MacroPower).values())
     assert all(key.meaning for key in keys_of(Incident).values())
+
+
+def test_a_gap_to_shannon_with_a_law_that_has_its_own_is_refused() -> None:
+    raw = {"network": {"rate_law": "truncated", "snr_gap_db": 3.0}}
+    with pytest.raises(InputError, match=r"network\.snr_gap_db is 3, allowed is 0 dB with network\.rate_law truncated"):
+        scenarios.check(raw)
+    for law in ("shannon", "64qam", "256qam"):
+        scenarios.check({"network": {"rate_law": law, "snr_gap_db": 3.0}})
+    scenarios.check({"network": {"rate_law": "truncated"}})
+
+
+def test_out_of_synchronisation_lies_below_in_synchronisation() -> None:
+    with pytest.raises(InputError, match=r"handover\.qout_db is -5, allowed is at most handover\.qin_db, which is -6"):
+        scenarios.check({"handover": {"qout_db": -5.0}})
+    scenarios.check({"handover": {"qout_db": -6.0}})
+    scenarios.check({"handover": {"qout_db": 2.0, "qin_db": 2.0}})

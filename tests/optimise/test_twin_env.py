@@ -115,3 +115,16 @@ def test_what_does_not_fit_is_answered_in_a_sentence(world):
         TwinAssociationEnv(world, episode_steps=0)
     with pytest.raises(ResetNeeded):
         TwinAssociationEnv(world).step(np.zeros(60, int))
+
+
+@pytest.mark.parametrize("what", [None, 7, lambda: 3])
+def test_a_world_is_a_world(world, what):
+    for given in (what, world.city, lambda: world.city):
+        with pytest.raises(InputError, match=r"world is of type \w+, allowed is a mndt\.World, .*build_world\(city\)"):
+            TwinAssociationEnv(given)
+
+
+@pytest.mark.parametrize("reward", ["throughput", 3.0, {}])
+def test_a_reward_is_a_function(world, reward):
+    with pytest.raises(InputError, match=r"reward is .*, allowed is a function of the second's KPIs, or None"):
+        TwinAssociationEnv(world, reward=reward)

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from little_town import Second
 
 from mndt import engine, runs, scenario
+from mndt.network.handover_parameters import HandoverParameters
 from mndt.network.incident_parameters import KINDS
 from mndt.optimise.policy import POLICIES, make_policy
 from mndt.scenario_fields import is_table, keys_of
@@ -98,7 +99,19 @@ SCENARIOS = st.fixed_dictionaries(
         "incidents": st.lists(INCIDENTS, max_size=3),
     },
     optional={name: table(name) for name in ("demand", "radio", "network", "handover", "energy")},
-)
+).map(lambda raw: _without_contradictions(raw))
+
+
+def _without_contradictions(raw: dict[str, Any]) -> dict[str, Any]:
+    """Keys that are refused together, made to fit."""
+    usual = HandoverParameters()
+    levels = ("qout_db", "qin_db")
+    if "handover" in raw:
+        drawn = [raw["handover"].get(name, getattr(usual, name)) for name in levels]
+        raw["handover"] |= dict(zip(levels, sorted(drawn), strict=True))
+    if raw.get("network", {}).get("rate_law") == "truncated":
+        raw["network"]["snr_gap_db"] = 0.0
+    return raw
 
 
 @pytest.fixture(scope="module")

@@ -217,5 +217,5 @@ def _made(world: mndt.World | Callable[[], mndt.World] | str) -> mndt.World:
     if not isinstance(made, mndt.World):
         allowed = f"a mndt.World, a function that makes one, or {' or '.join(WORLDS)}"
         fix = "make one: mndt.build_world(city)"
-        raise InputError("world", f"a {type(made).__name__}", allowed=allowed, fix=fix, where=_WHERE)
+        raise InputError("world", f"of type {type(made).__name__}", allowed=allowed, fix=fix, where=_WHERE)
     return made
