@@ -114,7 +114,7 @@ def test_entry_loss_at_3_5_ghz():
     assert np.all(np.diff(pl.wall_loss_db("low", [0.7, 3.5, 28.0])) > 0)
 
 
-def _crrm(scenario, los, ground_m, slant_m, site_m):
+def _crrm(scenario, los, carrier_ghz, ground_m, slant_m, site_m):
     from CRRM.InH_pathloss_model_01 import InH_pathloss
     from CRRM.RMa_pathloss_model_08 import RMa_pathloss_constant_height
     from CRRM.UMa_pathloss_model_06 import UMa_pathloss
@@ -123,18 +123,20 @@ def _crrm(scenario, los, ground_m, slant_m, site_m):
     users, cells = np.column_stack((ground_m, 0 * ground_m, 0 * ground_m + 1.5)), np.array([[0.0, 0.0, site_m]])
     d2, d3 = ground_m[:, None], slant_m[:, None]
     if scenario == "UMi":
-        return UMi_pathloss_constant_height(3.5, 1.5, site_m, LOS=los).get_pathloss_dB(d2, d3)[:, 0]
+        return UMi_pathloss_constant_height(carrier_ghz, 1.5, site_m, LOS=los).get_pathloss_dB(d2, d3)[:, 0]
     if scenario == "RMa":
-        return RMa_pathloss_constant_height(3.5, 1.5, site_m, LOS=los).get_pathloss_dB(d2, d3)[:, 0]
-    model = {"UMa": UMa_pathloss, "InH": InH_pathloss}[scenario](3.5, LOS=los)
+        return RMa_pathloss_constant_height(carrier_ghz, 1.5, site_m, LOS=los).get_pathloss_dB(d2, d3)[:, 0]
+    model = {"UMa": UMa_pathloss, "InH": InH_pathloss}[scenario](carrier_ghz, LOS=los)
     return model.get_pathloss_dB(d2, d3, users, cells)[:, 0]
 
 
 @pytest.mark.peer
+@pytest.mark.parametrize("carrier_ghz", [0.7, 3.5, 6.0])
 @pytest.mark.parametrize("los", [True, False])
 @pytest.mark.parametrize("scenario", pl.SCENARIOS)
-def test_against_crrm(scenario, los):
+def test_against_crrm(scenario, los, carrier_ghz):
     ground_m = np.geomspace(10.0, 145.0 if scenario == "InH" else 3000.0, 50)
     slant_m = pl.slant_distance_m(ground_m, SITE_M[scenario], 1.5)
-    ours = pl.loss_db(scenario, los, ground_m, slant_m, 3.5, SITE_M[scenario], 1.5)
-    np.testing.assert_allclose(ours, _crrm(scenario, los, ground_m, slant_m, SITE_M[scenario]), atol=0.01)
+    ours = pl.loss_db(scenario, los, ground_m, slant_m, carrier_ghz, SITE_M[scenario], 1.5)
+    theirs = _crrm(scenario, los, carrier_ghz, ground_m, slant_m, SITE_M[scenario])
+    np.testing.assert_allclose(ours, theirs, atol=0.1)

@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
+from scipy import stats
 
+from mndt.radio.pathloss import SHADOWING
 from mndt.radio.shadowing import track_shadowing_db, unit_field
 
 
@@ -45,3 +47,32 @@ def test_field_agrees_with_the_recursion_along_a_track():
     for lag in (1, 3):
         reference = np.mean(track[lag:] * track[:-lag])
         assert np.mean(field[:, lag:] * field[:, :-lag]) == pytest.approx(reference, abs=0.05)
+
+
+def test_a_field_is_gaussian_with_the_moments_of_a_standard_normal():
+    rng = np.random.default_rng(5)
+    fields = np.stack([unit_field(40, 40, 4.0, 13.0, rng) for _ in range(400)]).astype(float)
+    apart = fields[:, ::39, ::39].ravel()  # corners of independent fields
+    assert stats.kstest(apart, "norm").pvalue > 1e-3
+    assert fields.mean() == pytest.approx(0.0, abs=0.03)
+    assert np.mean(apart**2) == pytest.approx(1.0, abs=4 * np.sqrt(2 / len(apart)))
+    assert np.mean(apart**3) == pytest.approx(0.0, abs=4 * np.sqrt(15 / len(apart)))
+    assert np.mean(apart**4) == pytest.approx(3.0, abs=4 * np.sqrt(96 / len(apart)))
+
+
+def test_fields_of_two_sites_have_nothing_in_common():
+    rng = np.random.default_rng(6)
+    pairs = [(unit_field(60, 60, 8.0, 10.0, rng), unit_field(60, 60, 8.0, 10.0, rng)) for _ in range(10)]
+    assert abs(np.mean([np.mean(one * two) for one, two in pairs])) < 0.02
+
+
+def test_deviations_and_distances_of_the_report():
+    """Tables 7.4.1-1 and 7.5-6, transcribed a second time: scenario, state, deviation, correlation distance."""
+    table = """
+        UMi los 4 10 | UMi nlos 7.82 13 | UMi o2i 7 7 | UMa los 4 37 | UMa nlos 6 50 | UMa o2i 7 7
+        | RMa los 4 37 | RMa nlos 8 120 | RMa o2i 8 120 | InH los 3 10 | InH nlos 8.03 6
+    """
+    rows = [entry.split() for entry in table.split("|")]
+    assert len(rows) == sum(len(states) for states in SHADOWING.values())
+    for scenario, state, sigma_db, distance_m in rows:
+        assert SHADOWING[scenario][state] == (float(sigma_db), float(distance_m))

@@ -300,7 +300,11 @@ SHADOWING: Final[dict[str, dict[str, ShadowState]]] = {
     "RMa": {"los": ShadowState(4.0, 37.0), "nlos": ShadowState(8.0, 120.0), "o2i": ShadowState(8.0, 120.0)},
     "InH": {"los": ShadowState(3.0, 10.0), "nlos": ShadowState(8.03, 6.0)},
 }
-"""Shadowing per scenario and state."""
+"""Shadowing per scenario and state, drawn per site and shared by its sectors (clause 7.5 step 4).
+
+"o2i": from outdoors to a user indoors, on top of the wall loss and its deviation; InH has no such column. The values
+were compared with two public implementations of the report; see docs/propagation.md.
+"""
 
 RMA_FAR_SIGMA_DB: Final = 6.0
 """RMa with line of sight beyond the break point, table 7.4.1-1."""
