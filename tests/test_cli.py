@@ -184,13 +184,6 @@ def test_doctor_looks_at_everything(place: Path) -> None:
     assert found.stdout.strip() == "[]"
 
 
-def test_doctor_asks_the_library_for_its_version() -> None:
-    from mndt import doctor
-
-    assert doctor._llvm_version("/no/such/libLLVM.so") is None
-    assert sorted([Path("libLLVM.so.9.1"), Path("libLLVM.so.19.1")], key=doctor._numbers)[-1].name == "libLLVM.so.19.1"
-
-
 def test_cache_verbs(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MNDT_CACHE", str(place / "cache"))
     assert "0 maps" in call("cache", "list").stdout

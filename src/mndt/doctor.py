@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import ctypes
-import ctypes.util
 import os
 import platform
-import re
 import socket
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
 from typing import Final
-
-LEAST_LLVM: Final = 17
-"""Sionna RT aborts the process with LLVM 15 and 16 and refuses older ones."""
 
 MQTT: Final = ("127.0.0.1", 1883)
 
@@ -112,40 +105,16 @@ def _cache() -> Line:
 
 
 def _llvm() -> Line:
-    """Whether Sionna RT would find an LLVM library that does not abort the process."""
+    """Whether rays can be traced: Sionna RT with an LLVM library that does not abort the process."""
+    from mndt.radio import _llvm
+
     if _version("sionna-rt") is None:
-        return Line("LLVM for Sionna RT", "not needed: the extra rt is not installed")
-    library = _find_llvm()
-    fix = "pip install 'mndt[rt]' on Linux x86_64, or set DRJIT_LIBLLVM_PATH to LLVM 17 or later"
-    if library is None:
-        return Line("LLVM for Sionna RT", "not found", fix)
-    version = _llvm_version(library)
-    if version is None or version < LEAST_LLVM:
-        return Line("LLVM for Sionna RT", f"{library} (version {version or 'below 16'}) is too old", fix)
-    return Line("LLVM for Sionna RT", f"{library} (version {version})")
-
-
-def _find_llvm() -> str | None:
-    chosen = os.environ.get("DRJIT_LIBLLVM_PATH")
-    if chosen:
-        return chosen
-    shipped = sorted(Path(sys.prefix, "lib").glob("libLLVM*.so*"), key=_numbers)
-    return str(shipped[-1]) if shipped else ctypes.util.find_library("LLVM")
-
-
-def _numbers(path: Path) -> list[int]:
-    return [int(digits) for digits in re.findall(r"\d+", path.name)]
-
-
-def _llvm_version(library: str) -> int | None:
-    """Major version, asked of the library itself (`LLVMGetVersion` exists since LLVM 16)."""
-    try:
-        ask = ctypes.CDLL(library).LLVMGetVersion
-    except (OSError, AttributeError):
-        return None
-    major = ctypes.c_uint()
-    ask(ctypes.byref(major), None, None)
-    return int(major.value)
+        return Line("ray tracing", f"not installed, and not needed; for traced rays: {_llvm.INSTALL}")
+    why_not = _llvm.why_not()
+    if why_not:
+        return Line("ray tracing", "not possible", why_not)
+    library = _llvm.require()
+    return Line("ray tracing", f"with {library.path} (version {library.version})")
 
 
 def _broker() -> Line:
