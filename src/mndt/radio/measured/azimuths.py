@@ -1,4 +1,8 @@
-"""Which cells point elsewhere than the inventory says: the levels around a cell tell its bearing."""
+"""Which cells point elsewhere than the inventory says: where the reports of a cell come from tells its bearing.
+
+Levels tell little, as phones report a cell only where it is strong. But that very selection spreads reports
+around the boresight. How they spread is learnt from all cells of the file together.
+"""
 
 from __future__ import annotations
 
@@ -9,55 +13,55 @@ import numpy as np
 from jaxtyping import Float64
 
 from mndt.radio.measured.case import Case
-from mndt.radio.measured.law import TERMS
-from mndt.radio.measured.members import Selected
 
 Array = np.ndarray
 
-TURNS_DEG: Final = np.arange(-180.0, 180.0, 10.0)
-LEAST_TURN_DEG: Final = 30.0
-LEAST_BLOCKS: Final = 12.0  # independent observations a verdict needs
-LEAST_GAIN: Final = 8.0  # of log-likelihood, over the bearing of the inventory
+STEP_DEG: Final = 10.0
+TURNS_DEG: Final = np.arange(-180.0, 180.0, STEP_DEG)
+LEAST_TURN_DEG: Final = 40.0
+LEAST_BLOCKS: Final = 8.0  # independent observations a verdict needs
+LEAST_GAIN: Final = (
+    12.0  # of log-likelihood, over the bearing of the inventory; neighbouring blocks depend on each other
+)
 
 
 @dataclass(frozen=True)
 class Suspect:
-    """A cell whose levels fit another bearing better."""
+    """A cell whose reports fit another bearing better."""
 
     cell: int
     turn_deg: float  # clockwise, from the inventory's azimuth to the one that fits best
     gain: float  # of log-likelihood
 
 
-def suspects(case: Case, chosen: Selected) -> tuple[Suspect, ...]:
-    """Turn the pattern of every cell in steps of ten degrees and see where its levels fit best.
-
-    Levels carry the horizontal pattern by the share that the law found, at least a half: with many wrong azimuths
-    the fit itself takes it for weak. A turn also moves where the cell would win the contest; that is not counted.
-    """
-    share = max(float(chosen.law.coefficient[[t.name for t in TERMS].index("across_share")]), 0.5)
-    s, cells, own = case.samples, case.cells, case.links
+def suspects(case: Case) -> tuple[Suspect, ...]:
+    """Turn every sector in steps of ten degrees and see where its reports are most likely; surest first."""
+    s, cells = case.samples, case.cells
     bearing = np.degrees(np.arctan2(s.x_m - cells.x_m[s.cell], s.y_m - cells.y_m[s.cell]))
-    rest = s.rsrp_dbm - chosen.mean_dbm - chosen.surplus_db
-    rest = rest + chosen.law.coefficient[[t.name for t in TERMS].index("across_share")] * own["across_db"]
-    variance = chosen.law.sigma_db**2
+    off = bearing - cells.azimuth_deg[s.cell]
+    blocks = np.bincount(s.cell, case.weight, len(cells))
+    spread = np.log(_spread(off, case.weight / np.sqrt(blocks[s.cell]), ~cells.omni[s.cell]))
+    order = np.argsort(s.cell, kind="stable")
+    ends = np.searchsorted(s.cell[order], np.arange(len(cells) + 1))
     found = []
-    for cell in range(len(cells)):
-        rows = np.flatnonzero(s.cell == cell)
-        weight = case.weight[rows]
-        if cells.omni[cell] or weight.sum() < LEAST_BLOCKS:
-            continue
-        misfit = _misfits(rest[rows], bearing[rows] - cells.azimuth_deg[cell], weight, share)
-        best = int(np.argmin(misfit))
-        gain = 0.5 * float(misfit[np.flatnonzero(TURNS_DEG == 0.0)[0]] - misfit[best]) / variance
+    for cell in np.flatnonzero((blocks >= LEAST_BLOCKS) & ~cells.omni):
+        rows = order[ends[cell] : ends[cell + 1]]
+        likely = spread[_bins(off[rows][None, :] - TURNS_DEG[:, None])] @ case.weight[rows]
+        best = int(np.argmax(likely))
+        gain = float(likely[best] - likely[len(TURNS_DEG) // 2])
         if abs(TURNS_DEG[best]) >= LEAST_TURN_DEG and gain >= LEAST_GAIN:
-            found.append(Suspect(cell, float(TURNS_DEG[best]), gain))
+            found.append(Suspect(int(cell), float(TURNS_DEG[best]), gain))
     return tuple(sorted(found, key=lambda suspect: -suspect.gain))
 
 
-def _misfits(rest: Array, off_deg: Array, weight: Array, share: float) -> Float64[Array, "turns"]:
-    """Weighted squares left with the pattern at each turn and the best offset."""
-    phi = (off_deg[None, :] - TURNS_DEG[:, None] + 180.0) % 360.0 - 180.0
-    left = rest + share * np.minimum(12.0 * np.square(phi / 65.0), 25.0)
-    left = left - (left @ weight / weight.sum())[:, None]
-    return np.asarray(np.square(left) @ weight)
+def _bins(off_deg: Array) -> Array:
+    aside = np.abs((off_deg + 180.0) % 360.0 - 180.0)
+    return np.minimum((aside / STEP_DEG).astype(np.int64), int(180.0 / STEP_DEG) - 1)
+
+
+def _spread(off_deg: Array, weight: Array, directed: Array) -> Float64[Array, "bins"]:
+    """Share of reports in each ring of directions off boresight, of all sectors; a little everywhere."""
+    n = int(180.0 / STEP_DEG)
+    share = np.bincount(_bins(off_deg[directed]), weight[directed], n)
+    share = share + 0.01 * max(share.sum(), 1e-9)
+    return np.asarray(share / share.sum())

@@ -122,7 +122,7 @@ def fit_radio(samples: Samples, cells: MeasuredCells, ground: Ground, *, seed: i
         bias_db=float(rest.mean()),
         offset_db=chosen.law.offset_db,
         offset_error_db=_offset_errors(case, chosen.law),
-        suspects=suspects(case, chosen),
+        suspects=suspects(case),
         held_out=held,
     )  # fmt: skip
 

@@ -211,7 +211,7 @@ def _solve(
 
 
 def _covariance(distance_m: Array, same_site: Array, same_cell: Array, tables: tuple[Array, ...]) -> Array:
-    step = np.minimum(distance_m / STEP_M, len(tables[0]) - 1).astype(np.int32)
+    step = np.minimum(distance_m / STEP_M + 0.5, len(tables[0]) - 1).astype(np.int32)
     common, site, cell = tables
     out = common[step]
     # cells of a site follow from it, so each mask is looked at once
