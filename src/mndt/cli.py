@@ -156,6 +156,7 @@ def report(folders: tuple[Path, ...], out: Path | None) -> None:
 def compare(first: Path, second: Path) -> None:
     """Totals of two runs over the same seconds, with the 95 % interval of the difference."""
     from mndt import runs
+    from mndt.comparison import admission_note
     from mndt.checks.output import aligned, number
 
     a, b = runs.read(first), runs.read(second)
@@ -166,6 +167,8 @@ def compare(first: Path, second: Path) -> None:
             [f"{d.name} [{d.unit}]" if d.unit else d.name, number(d.a), number(d.b), number(d.difference), interval]
         )
     click.echo(aligned(rows))
+    if note := admission_note(a, b):
+        _say(f"note: {note}")
 
 
 @main.command("map")
@@ -526,6 +529,16 @@ def validate_fit(seed: int, quick: bool, as_json: bool) -> None:
     from mndt.checks import validate_fit
 
     _show(lambda: validate_fit.run(seed=seed, quick=quick), as_json)
+
+
+@validate.command("fdtd")
+@click.option("--quick", is_flag=True, help="A smaller street, within a minute.")
+@json_option
+def validate_fdtd(quick: bool, as_json: bool) -> None:
+    """Maxwell's equations beside closed forms, and the ray tracer beside them in a street."""
+    from mndt.checks import validate_fdtd
+
+    _show(lambda: validate_fdtd.run(quick=quick), as_json)
 
 
 @main.group()
