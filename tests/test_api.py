@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from importlib import import_module
+from pathlib import Path
 
 import pytest
 
@@ -22,6 +25,21 @@ def test_every_name_says_what_it_is_with_an_example(name: str) -> None:
     text = getattr(mndt, name).__doc__ or ""
     assert len(text.splitlines()[0]) > 10
     assert ">>>" in text or "::" in text, f"mndt.{name} has no example"
+
+
+def test_the_page_of_the_api_names_everything_and_nothing_else() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "api.md").read_text(encoding="utf-8")
+    before, _, rest = page.partition("The rest is public")
+    assert sorted(re.findall(r"`(\w+)`", before.partition("first used:")[2])) == sorted(mndt.__all__)
+    listed, _, sections = rest.partition("Names that begin")
+    elsewhere, shown = re.findall(r"`(mndt\.[\w.]+)`", listed), re.findall(r"^::: (\S+)", sections, re.MULTILINE)
+    found = {}
+    for path in (*elsewhere, *shown):
+        module, _, name = path.rpartition(".")
+        found[path] = getattr(import_module(module), name)
+    known = [getattr(mndt, name) for name in mndt.__all__] + [found[path] for path in elsewhere]
+    for path in shown:
+        assert any(found[path] is one for one in known) or path.startswith("mndt.optimise.envs."), path
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

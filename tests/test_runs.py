@@ -516,3 +516,19 @@ def test_an_incident_under_way_at_the_start_is_in_the_log(tmp_path: Path, city: 
         (0, "power-cut", "battery-empty"),
         (30, "cell-failure", "end"),
     ]
+
+
+def test_policies_that_admit_unlike_numbers_are_told_apart(tmp_path: Path, city: City) -> None:
+    from mndt.network.scheduling import BLOCKS
+    from mndt.optimise.policy import POLICIES, SCHEDULERS
+
+    for name, make in POLICIES.items():  # as the policies decide; None is the network's own, random
+        assert SCHEDULERS[name] == (make(None)(None).blocks or "random") in BLOCKS  # type: ignore[arg-type]
+    under = {
+        name: runs.run(city, policy=policy, minutes=0.1, out=tmp_path / name)
+        for name, policy in {"f": "fundamentals", "p": "proportional-fair", "s": "service-need", "own": greedy}.items()
+    }
+    note = comparison.admission_note(under["f"], under["p"])
+    assert "1 under fundamentals and 4 under proportional-fair" in note
+    assert not comparison.admission_note(under["s"], under["p"])
+    assert not comparison.admission_note(under["own"], under["p"])

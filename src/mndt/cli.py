@@ -156,8 +156,8 @@ def report(folders: tuple[Path, ...], out: Path | None) -> None:
 def compare(first: Path, second: Path) -> None:
     """Totals of two runs over the same seconds, with the 95 % interval of the difference."""
     from mndt import runs
-    from mndt.comparison import admission_note
     from mndt.checks.output import aligned, number
+    from mndt.comparison import admission_note
 
     a, b = runs.read(first), runs.read(second)
     rows = [["", a.folder.name, b.folder.name, "difference", "95 % interval"]]

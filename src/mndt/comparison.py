@@ -73,6 +73,19 @@ def compare(a: Run, b: Run, *, batch_s: int = 60) -> list[Difference]:
     return found
 
 
+def admission_note(a: Run, b: Run) -> str:
+    """What to know of two policies that admit unlike numbers of users; empty where they do not, or it is not known."""
+    from mndt.network.scheduling import USERS_PER_BLOCK
+    from mndt.optimise.policy import SCHEDULERS
+
+    names = [run.scenario.run.policy for run in (a, b)]
+    places = [USERS_PER_BLOCK[SCHEDULERS[name]] for name in names if name in SCHEDULERS]
+    if len(places) < 2 or places[0] == places[1]:
+        return ""
+    told = " and ".join(f"{n} under {name}" for n, name in zip(places, names, strict=True))
+    return f"a cell admits as many users per block as can share it, {told}: refusals differ by that, too"
+
+
 def _all_but_one(seconds: int, batch_s: int) -> list[np.ndarray]:
     """For each batch a mask of the seconds outside it; the last batch takes the remainder."""
     while batch_s > 1 and seconds // batch_s < 5:

@@ -56,6 +56,10 @@ WITHOUT_A3: Final = frozenset({"fundamentals"})
 """Policies under which nobody is handed over by event A3: the table [handover] means nothing to them."""
 
 
+SCHEDULERS: Final = {"fundamentals": "random", "proportional-fair": "proportional-fair", "service-need": "rate-need"}
+"""What gives the blocks under each policy, and with it how many users a cell admits per block."""
+
+
 def in_a_sentence(name: str) -> str:
     """What a policy does, for people; empty for one that is not in the registry.
 
