@@ -64,7 +64,7 @@ def test_users_fill_the_hexagons_evenly_and_keep_their_distance():
 
 def test_population_of_the_table():
     users = calibration.users_of(UMA, np.random.default_rng(2), 40_000)
-    assert users.indoor.mean() == pytest.approx(0.8, abs=0.01)
+    assert (users.indoor.sum(), (users.high_loss & users.indoor).sum()) == (32_000, 16_000)
     assert set(np.unique(users.height_m)) == {1.5 + 3.0 * floor for floor in range(8)}
     assert np.all(users.height_m[~users.indoor] == 1.5)
     assert np.all(users.inside_m[~users.indoor] == 0.0)
