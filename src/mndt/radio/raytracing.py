@@ -8,11 +8,11 @@ rays are added, not their fields: a map is an average over some wavelengths.
 from __future__ import annotations
 
 import weakref
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int32, Int64, UInt32
+from jaxtyping import Bool, Float32, Int32, UInt32
 
 from mndt.city.footprints import MOST_M, solid_parts
 from mndt.city.model import City
@@ -29,10 +29,11 @@ LEAST_M: Final = 0.5
 DEFAULT_RAYS: Final = 3_000_000
 DRAFT_RAYS: Final = 300_000
 
-_NEAR_UP: Final = 0.02
-_NEAR_LEVEL: Final = 0.1
+_NEAR_UP: Final = 0.03
+_NEAR_LEVEL: Final = 0.2
 _LEAST_SHARE: Final = 0.01
-_ROOM: Final = 2.0  # crossings of the map's plane for every ray launched outdoors, generously
+_EVEN: Final = 0.2  # share of rays spread evenly over the sphere
+_SUNK_M: Final = -5.0  # where a building goes that is left out
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ def trace(
     stage.stand(x_m - scene.width_m / 2, y_m - scene.depth_m / 2, height_m)
     outdoors = raster.building < 0
     sight = stage.sight(raster, wanted.user_height_m) & outdoors
-    gain, departures = _merge(stage.landed(raster, wanted), outdoors)
+    gain, departures = _merge(stage.landed(raster, wanted), outdoors.shape)
     return Rays(gain, sight, departures)
 
 
@@ -141,14 +142,14 @@ def trace(
 class _Stage:
     """A scene as the ray tracer holds it, with one transmitter."""
 
-    def __init__(self, scene: Scene, own: int, wall_m: float) -> None:
+    def __init__(self, scene: Scene, wall_m: float) -> None:
         from mndt.radio import _llvm, _rt_scene
 
         self.tracer = _llvm.load()
         self.half_m = scene.width_m / 2, scene.depth_m / 2
-        faces = scene.faces if own < 0 else scene.faces[scene.building != own]
+        self.sunk, self.plane = -1, None
         with _llvm.quiet_third_parties():
-            self.scene = _rt_scene.build(self.tracer, scene.vertices_m, faces, wall_m, self.half_m)
+            self.scene = _rt_scene.build(self.tracer, scene.vertices_m, scene.faces, wall_m, self.half_m)
             self.scene.add(self.tracer.rt.Transmitter("antenna", position=[0.0, 0.0, 10.0]))
 
     def tune(self, parameters: TraceParameters, carrier_ghz: float) -> None:
@@ -156,6 +157,17 @@ class _Stage:
         self.scene.frequency = carrier_ghz * 1e9
         for material in self.scene.radio_materials.values():
             material.scattering_coefficient = parameters.scattering_coefficient if parameters.scattering else 0.0
+
+    def sink(self, scene: Scene, building: int) -> None:
+        """Take one building away, below the ground; -1: none. The ray tracer's kernels stay good."""
+        if building == self.sunk or not len(scene.faces):
+            return
+        vertices_m = scene.vertices_m.copy()
+        vertices_m[np.unique(scene.faces[scene.building == building]), 2] = _SUNK_M
+        parts = self.tracer.mi.traverse(self.scene.mi_scene)
+        parts["buildings.vertex_positions"] = self.tracer.mi.Float(vertices_m.ravel())
+        parts.update()
+        self.sunk = building
 
     def stand(self, x_m: float, y_m: float, z_m: float) -> None:
         """Put the antenna somewhere."""
@@ -173,48 +185,60 @@ class _Stage:
         seen = ~self.scene.mi_scene.ray_test(ray)
         return np.asarray(seen.numpy(), bool).reshape(rows, cols)
 
-    def landed(self, raster: Raster, parameters: TraceParameters) -> Any:
-        """All rays that reach the map."""
-        from mndt.radio import _rt_solver
+    def landed(self, raster: Raster, parameters: TraceParameters, **more: Any) -> Any:
+        """All rays that reach the map's outdoor pixels."""
+        from mndt.radio import _rt_lattice, _rt_solver
 
         rows, cols = raster.building.shape
         x_m, y_m = (n * raster.cell_m / 2 - half for n, half in zip((cols, rows), self.half_m, strict=True))
         plane = _rt_solver.Plane(x_m, y_m, parameters.user_height_m, raster.cell_m, rows, cols)
-        return _rt_solver.landed(
-            self.tracer, self.scene, plane, parameters.rays, int(_ROOM * parameters.rays),
+        if self.plane is None or replace(self.plane, surface=None) != plane:
+            self.plane = plane
+        reach_m = np.hypot(*(abs(v) + half for v, half in zip(self.at[:2], self.half_m, strict=True)))
+        launched = _rt_lattice.launch(
+            parameters.rays, self.at[2] - parameters.user_height_m, reach_m, _EVEN, seed=parameters.seed,
+            upward=parameters.scattering or parameters.refraction or parameters.diffraction,
+        )  # fmt: skip
+        outdoors = raster.building.ravel() < 0
+        parts = _rt_solver.landed(
+            self.tracer, self.scene, self.plane, launched, parameters.seed,
             max_depth=parameters.depth, los=parameters.line_of_sight,
             specular_reflection=parameters.reflection, diffuse_reflection=parameters.scattering,
-            refraction=parameters.refraction, diffraction=parameters.diffraction, seed=parameters.seed,
+            refraction=parameters.refraction, diffraction=parameters.diffraction, **more,
         )  # fmt: skip
+        kept = [[column[outdoors[part.pixel]] for column in part] for part in parts]
+        return _rt_solver.Landed(*(np.concatenate(columns) for columns in zip(*kept, strict=True)))
 
 
-_STAGES: weakref.WeakKeyDictionary[Scene, dict[tuple[int, float], _Stage]] = weakref.WeakKeyDictionary()
+_STAGES: weakref.WeakKeyDictionary[Scene, dict[float, _Stage]] = weakref.WeakKeyDictionary()
 
 
 def _stage(scene: Scene, own: int, parameters: TraceParameters, carrier_ghz: float) -> _Stage:
-    """The scene as the ray tracer holds it; the last ones with all buildings are kept."""
+    """The scene as the ray tracer holds it, made once."""
     known = _STAGES.setdefault(scene, {})
-    key = own, parameters.wall_m
-    stage = known.get(key) or _Stage(scene, own, parameters.wall_m)
-    if own < 0:
-        known[key] = stage
+    if parameters.wall_m not in known:
+        known[parameters.wall_m] = _Stage(scene, parameters.wall_m)
+    stage = known[parameters.wall_m]
     stage.tune(parameters, carrier_ghz)
+    stage.sink(scene, own)
     return stage
 
 
 # From rays to directions -------------------------------------------------------------------------
 
 
-def _merge(found: Any, wanted: Bool[Array, "rows cols"]) -> tuple[Float32[Array, "rows cols"], Departures]:
-    """Gain of every wanted pixel and the directions of departure, close ones merged."""
+def _merge(found: Any, shape: tuple[int, ...]) -> tuple[Float32[Array, "rows cols"], Departures]:
+    """Gain of every pixel and the directions of departure, close ones merged."""
     from mndt.radio import _rt_kernels as kernels
 
-    n = wanted.size
-    order, start = _by_pixel(found, wanted.ravel())
+    n = int(np.prod(shape))
+    start = np.concatenate(([0], np.cumsum(np.bincount(found.pixel, minlength=n))))
+    order = np.empty(len(found.pixel), np.int32)
+    kernels.sort_by_pixel(found.pixel, start[:-1].copy(), order)
     gain, number = np.zeros(n, np.float32), np.zeros(n, np.int64)
     toward, share = np.empty((n, kernels.MOST, 3), np.float32), np.empty((n, kernels.MOST), np.float32)
     by_rows(
-        kernels.cluster, n, start, order, found.power, found.toward[found.ray], _NEAR_UP, _NEAR_LEVEL, _LEAST_SHARE,
+        kernels.cluster, n, start, order, found.power, found.toward, _NEAR_UP, _NEAR_LEVEL, _LEAST_SHARE,
         gain, number, toward, share,
     )  # fmt: skip
     kept = np.arange(kernels.MOST) < number[:, None]
@@ -222,14 +246,4 @@ def _merge(found: Any, wanted: Bool[Array, "rows cols"]) -> tuple[Float32[Array,
     departures = Departures(
         ends, np.rint(toward[kept] * UNIT).astype(np.int16), np.rint(share[kept] * WHOLE).astype(np.uint16)
     )
-    return gain.reshape(wanted.shape), departures
-
-
-def _by_pixel(found: Any, wanted: Bool[Array, "pixels"]) -> tuple[Int64[Array, "kept"], Int64[Array, "pixels+1"]]:
-    """Rows of the rays pixel by pixel, in a pixel by number of ray, and where each pixel starts."""
-    kept = np.flatnonzero(wanted[found.pixel])
-    by_ray = kept[np.argsort(found.ray[kept], kind="stable")]
-    pixel = found.pixel[by_ray]
-    order = by_ray[np.argsort(pixel, kind="stable")]
-    count = np.bincount(pixel, minlength=len(wanted))
-    return order, np.concatenate(([0], np.cumsum(count)))
+    return gain.reshape(shape), departures
