@@ -27,7 +27,7 @@ Array = np.ndarray
 
 PERCENT: Final = (5, 10, 25, 50, 75, 90, 95)
 MIDDLE: Final = PERCENT.index(50)
-DROPS, QUICK_DROPS = 200, 80
+DROPS, QUICK_DROPS = 200, 60
 FILE: Final = "tr38901_phase1_reference.json"
 NAMES: Final = {"coupling_loss": "coupling", "geometry_sinr": "sinr", "wideband_sir": "sir"}
 
@@ -65,7 +65,7 @@ def run(*, data: Path | None = None, drops: int | None = None, quick: bool = Fal
 
     Args:
         data: folder of the reference data; None = the one that MNDT_DATA names.
-        drops: how many of 570 users each; None = 200, or 80 with `quick`.
+        drops: how many of 570 users each; None = 200, or 60 with `quick`.
         quick: fewer drops.
 
     Returns:
