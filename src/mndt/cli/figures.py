@@ -1,0 +1,163 @@
+"""Verbs that measure: speed, truth, the paper's tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from mndt.cli.app import json_option, main, say, show
+
+
+@main.group()
+def bench() -> None:
+    """Measure speed, beside peers where they are installed."""
+
+
+@bench.command("step")
+@click.option("--users", type=click.IntRange(1), default=13_000, show_default=True)
+@click.option("--cells", type=click.IntRange(1), default=184, show_default=True)
+@click.option("--threads", type=click.IntRange(1), default=1, show_default=True)
+@click.option(
+    "--moving",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=1.0,
+    show_default=True,
+    help="Share of the users that moves; below 1 what did not change is kept.",
+)
+@click.option("--quick", is_flag=True, help="Smaller, within a minute.")
+@click.option("--plot", type=click.Path(path_type=Path), metavar="PNG", help="Draw how a second grows with the size.")
+@json_option
+def bench_step(
+    users: int, cells: int, threads: int, moving: float, quick: bool, plot: Path | None, as_json: bool
+) -> None:
+    """The radio part of a second, and the whole second, beside CRRM."""
+    from mndt.checks import bench_step
+
+    if plot is not None:
+        _refuse_plot(plot, quick or moving < 1.0)
+    measured = show(
+        lambda: bench_step.run(users=users, cells=cells, threads=threads, moving=moving, quick=quick), as_json
+    )
+    if plot is not None:
+        from mndt.pictures.scaling import save_scaling
+
+        say(f"plot: {save_scaling(measured.figures, plot)}")
+
+
+def _refuse_plot(plot: Path, no_sizes: bool) -> None:
+    """Minutes of measurement shall not end with an error that could be told before."""
+    from mndt.errors import InputError
+
+    if no_sizes:
+        raise InputError("--plot", plot, allowed="only where sizes are compared", fix="leave out --quick and --moving")
+    if plot.suffix != ".png" or not plot.parent.is_dir():
+        raise InputError("--plot", plot, allowed="a file .png in a folder that exists", fix="change the name")
+
+
+@bench.command("assignment")
+@click.option("--quick", is_flag=True, help="Smaller, within a minute.")
+@json_option
+def bench_assignment(quick: bool, as_json: bool) -> None:
+    """Exact assignment of users to cells with limited places, beside OR-tools."""
+    from mndt.checks import bench_assignment
+
+    show(lambda: bench_assignment.run(quick=quick), as_json)
+
+
+@bench.command("env")
+@click.option("--quick", is_flag=True, help="Shorter, within a minute.")
+@json_option
+def bench_env(quick: bool, as_json: bool) -> None:
+    """Steps per second of the Gymnasium environment, beside mobile-env."""
+    from mndt.checks import bench_env
+
+    show(lambda: bench_env.run(quick=quick), as_json)
+
+
+@bench.command("raymap")
+@click.option("--rays", type=click.FloatRange(0.01, 1000), default=3.0, show_default=True, help="Millions a station.")
+@click.option("--quick", is_flag=True, help="Smaller, within a minute.")
+@json_option
+def bench_raymap(rays: float, quick: bool, as_json: bool) -> None:
+    """Gain maps of a whole city: seconds, megabytes and errors, beside Sionna RT's own radio map."""
+    from mndt.checks import bench_raymap
+
+    show(lambda: bench_raymap.run(rays_million=rays, quick=quick), as_json)
+
+
+@main.group()
+def validate() -> None:
+    """Check what the twin promises."""
+
+
+@validate.command("determinism")
+@click.option("--minutes", type=click.FloatRange(0, 1440, min_open=True), default=60.0, show_default=True)
+@click.option("--day", is_flag=True, help="A whole day, from midnight to midnight.")
+@click.option("--users", type=click.IntRange(2000), default=2500, show_default=True)
+@json_option
+def validate_determinism(minutes: float, day: bool, users: int, as_json: bool) -> None:
+    """Same seed, same bytes: two simulations, on one thread and on two, compared second by second."""
+    from mndt.checks import validate_determinism
+
+    show(lambda: validate_determinism.run(minutes=minutes, day=day, users=users), as_json)
+
+
+@validate.command("tr38901")
+@click.option("--data", type=click.Path(path_type=Path), metavar="DIR", help="Reference data; otherwise MNDT_DATA.")
+@click.option("--seeds", type=click.IntRange(1), metavar="N", help="Drops of 570 users each.  [default: 200]")
+@click.option("--quick", is_flag=True, help="Fewer drops.")
+@json_option
+def validate_tr38901(data: Path | None, seeds: int | None, quick: bool, as_json: bool) -> None:
+    """3GPP's large-scale calibration: coupling loss, SINR and SIR beside some twenty companies' curves."""
+    from mndt.checks import validate_tr38901
+
+    show(lambda: validate_tr38901.run(data=data, drops=seeds, quick=quick), as_json)
+
+
+@validate.command("fit")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--quick", is_flag=True, help="Smaller, within a minute.")
+@json_option
+def validate_fit(seed: int, quick: bool, as_json: bool) -> None:
+    """Fit a made-up operator's measurements and compare with what they hide."""
+    from mndt.checks import validate_fit
+
+    show(lambda: validate_fit.run(seed=seed, quick=quick), as_json)
+
+
+@validate.command("obstructed")
+@click.option("--engine", type=click.Choice(["sweep", "fused"]), default="fused", show_default=True)
+@click.option("--city", type=click.Path(path_type=Path), metavar="SCENARIO", help="Judge this city instead of ours.")
+@click.option("--quick", is_flag=True, help="Fewer stations and rays, within a minute.")
+@json_option
+def validate_obstructed(engine: str, city: Path | None, quick: bool, as_json: bool) -> None:
+    """Loss without line of sight beside TR 38.901's, in cities it was not fitted to."""
+    from mndt.checks import validate_obstructed
+
+    show(lambda: validate_obstructed.run(engine=engine, quick=quick, scenario=city), as_json)
+
+
+@validate.command("fdtd")
+@click.option("--quick", is_flag=True, help="A smaller street, within a minute.")
+@json_option
+def validate_fdtd(quick: bool, as_json: bool) -> None:
+    """Maxwell's equations beside closed forms, and the ray tracer beside them in a street."""
+    from mndt.checks import validate_fdtd
+
+    show(lambda: validate_fdtd.run(quick=quick), as_json)
+
+
+@main.group()
+def reproduce() -> None:
+    """Rebuild the paper's tables."""
+
+
+@reproduce.command("table1")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@json_option
+def reproduce_table1(seed: int, as_json: bool) -> None:
+    """Table I: the nine settings, paper beside ours."""
+    from mndt.experiments import table1
+
+    show(lambda: table1.run(seed=seed), as_json)
