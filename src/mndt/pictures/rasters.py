@@ -12,7 +12,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection, PolyCollection
-from matplotlib.colors import Colormap, Normalize, to_rgba
+from matplotlib.colors import Colormap, Normalize, to_hex, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
@@ -132,7 +132,7 @@ def raster_map(
         cells: those it is about, in full colour and size; the others are small and grey. None: all alike.
     """
     fig, axes, scale = layers.canvas(city.frame, strip_px=STRIP_PX)
-    picture = _image(look.rgba(values), cell_m)
+    picture = raster_layer(look.rgba(values), cell_m)
     below = (layers.ground(city, flat=True), picture, _streets(city), layers.outlines(city, "#00000059", 0.8))
     for layer in (*below, chosen_cells(city, cells), layers.furniture(city.attribution)):
         layer(axes, scale)
@@ -171,12 +171,13 @@ def _streets(city: City) -> layers.Layer:
     return draw
 
 
-def _image(colours: UInt8[Array, "rows cols 4"], cell_m: float) -> layers.Layer:
+def raster_layer(colours: UInt8[Array, "rows cols 4"], cell_m: float, opaque: float = _OPAQUE) -> layers.Layer:
+    """Coloured pixels over the ground; row 0 is the south."""
     rows, cols = colours.shape[:2]
 
     def draw(axes: Axes, scale: layers.Scale) -> None:
         extent = (0, cols * cell_m, 0, rows * cell_m)
-        see_through = colours * np.array([1.0, 1.0, 1.0, _OPAQUE]) / 255.0
+        see_through = colours * np.array([1.0, 1.0, 1.0, opaque]) / 255.0
         axes.imshow(see_through, origin="lower", extent=extent, interpolation="nearest", aspect="auto", zorder=2.5)
         axes.set(xlim=(0, scale.width_m), ylim=(0, scale.depth_m))  # imshow moves the limits
 
@@ -203,6 +204,26 @@ def chosen_cells(city: City, cells: Sequence[int]) -> layers.Layer:
         )
 
     return draw
+
+
+def spot(x_m: float, y_m: float) -> layers.Layer:
+    """Where a station stands."""
+
+    def draw(axes: Axes, scale: layers.Scale) -> None:
+        size = (0.9 * scale.points(scale.symbol_m)) ** 2
+        axes.scatter([x_m], [y_m], s=size, c="#ffffff", edgecolors=INK, linewidths=scale.points(0, 2.0), zorder=6)
+
+    return draw
+
+
+def stops(look: Look, step: float = 10.0) -> list[tuple[float, str]]:
+    """Levels along a scale and their colours, for legends outside the picture.
+
+    >>> [level for level, _ in stops(Look("dB", -20.0, 20.0, CHANGES))]
+    [-20.0, -10.0, 0.0, 10.0, 20.0]
+    """
+    shares = np.linspace(0.0, 1.0, round((look.high - look.low) / step) + 1)
+    return [(float(look.low + s * (look.high - look.low)), to_hex(look.colour_map(s))) for s in shares]
 
 
 def legend_picture(look: Look, title: str, lines: Sequence[str] = ()) -> Figure:

@@ -12,6 +12,7 @@ from mndt.report.areas import areas_part
 from mndt.report.energy import POWER, energy_part
 from mndt.report.incidents import incidents_part
 from mndt.report.mobility import mobility_part
+from mndt.report.radio import radio_part
 from mndt.report.section import Part, Section, fill
 from mndt.report.view import RunView, View
 
@@ -201,6 +202,7 @@ def _place(run: RunView) -> str:
 PARTS: Final[tuple[Part, ...]] = (
     map_part,
     coverage_part,
+    radio_part,
     curves_part,
     incidents_part,
     rates_part,
