@@ -85,7 +85,9 @@ def _table(path: Path) -> tuple[Any, bool]:
 
     text, _ = inventory.decode(inventory.load(path), path)
     text = "\n".join(line for line in text.splitlines() if line.strip() and not line.startswith("#"))
-    header = text.partition("\n")[0]
+    header, _, rest = text.partition("\n")
+    if not rest:
+        raise InputError("rows", 0, allowed="at least one below the header", fix="fill the file", where=str(path))
     separator = max((",", ";", "\t", "|"), key=header.count)
     names = [name.strip().strip('"') for name in header.split(separator)]
     options = csv.ConvertOptions(column_types=dict.fromkeys(names, string()), strings_can_be_null=False)
@@ -105,8 +107,6 @@ def _table(path: Path) -> tuple[Any, bool]:
             fix="save it as CSV again",
             where=str(path),
         ) from None
-    if not table.num_rows:
-        raise InputError("rows", 0, allowed="at least one below the header", fix="fill the file", where=str(path))
     return table, separator != ","
 
 

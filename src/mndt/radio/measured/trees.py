@@ -39,11 +39,19 @@ def grow(
     if len(rows) > most:
         chance = np.sqrt(weight[rows])
         rows = np.sort(rng.choice(rows, most, replace=False, p=chance / chance.sum()))
-    shape = {"max_iter": 250, "learning_rate": 0.08, "max_leaf_nodes": 48, "min_samples_leaf": 15, "max_features": 0.6}
+    # few rows are soon learnt, and then learnt by heart
+    turns = int(np.clip(len(rows) // 40, 30, 250 if fine else 160))
+    shape = {
+        "max_iter": turns,
+        "learning_rate": 0.08,
+        "max_leaf_nodes": 48,
+        "min_samples_leaf": 15,
+        "max_features": 0.6,
+    }
     if not fine:
-        shape = {"max_iter": 160, "learning_rate": 0.06, "max_leaf_nodes": 16, "min_samples_leaf": 150}
+        least = int(np.clip(len(rows) // 150, 5, 150))
+        shape |= {"learning_rate": 0.06, "max_leaf_nodes": 16, "min_samples_leaf": least}
         shape |= {"max_features": 0.4, "l2_regularization": 20.0}
-        shape["min_samples_leaf"] = int(np.clip(len(rows) // 150, 5, 150))
     seed = int(rng.integers(2**31))
     # one thread each: threads that wait for each other are slow where processors are shared
     with threadpool_limits(1, user_api="openmp"):
