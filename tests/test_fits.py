@@ -61,9 +61,10 @@ def test_it_writes_a_folder_and_says_what_it_found(fitted: tuple[Result, Path]) 
     result, out = fitted
     assert result.exit_code == 0, result.output
     assert {path.name for path in out.iterdir()} == {
-        "cells.csv", "fit.json", "fit.txt", "held_out.parquet", "shadowing.csv",
+        "cells.csv", "fit.json", "fit.png", "fit.txt", "held_out.parquet", "shadowing.csv",
     }  # fmt: skip
     assert "RMSE in dB on" in result.stdout
+    assert (out / "fit.png").read_bytes().startswith(b"\x89PNG")
     figures = json.loads(result.stdout.splitlines()[-1])["figures"]
     assert figures["rmse_cells_mndt_db"] < figures["rmse_cells_log_distance_db"]
     assert 0.8 < figures["coverage_cells"] < 0.98
@@ -147,3 +148,26 @@ def test_reports_off_the_terrain_are_refused(files: Path, tmp_path: Path) -> Non
     result = _fit(files, tmp_path / "out", "--terrain", str(tmp_path / "terrain.csv"))
     assert result.exit_code == 2
     assert "one coordinate system" in result.stderr
+
+
+def test_a_map_gives_buildings_and_its_frame(files: Path, tmp_path: Path) -> None:
+    from mndt.city.store import save_city
+    from mndt.city.synthetic import synthetic_city
+
+    city = synthetic_city(lanes=200, areas=60, outdoor_sites=2, indoor_sites=2, size_m=SIDE_M)
+    save_city(city, tmp_path / "city.npz")
+    rsrp, cells, frame = files / "rsrp.csv", files / "cells.csv", city.frame
+    here = read_inputs(rsrp, cells, terrain=None, buildings=None, city=str(tmp_path / "city.npz"))
+    assert (here.ground.building >= 0).mean() > 0.1
+    for name in ("rsrp.csv", "cells.csv"):  # the same places in the map's UTM zone
+        head, *lines = (files / name).read_text().splitlines()
+        rows = [line.split(",") for line in lines if ",," not in line]
+        for row in rows:
+            row[1:3] = [f"{float(row[1]) + frame.origin_easting_m}", f"{float(row[2]) + frame.origin_northing_m}"]
+        (tmp_path / name).write_text("\n".join([head, *(",".join(row) for row in rows)]))
+    there = read_inputs(
+        tmp_path / "rsrp.csv", tmp_path / "cells.csv", terrain=files / "terrain.csv", buildings=None,
+        city=str(tmp_path / "city.npz"),
+    )  # fmt: skip
+    np.testing.assert_allclose(there.samples.x_m, here.samples.x_m, atol=1e-6)
+    np.testing.assert_array_equal(there.ground.building, here.ground.building)

@@ -108,6 +108,10 @@ def _write(folder: Path, fit: RadioFit, repairs: Sequence[str]) -> None:
     write_text(folder / "fit.txt", text(fit) + "\n")
     _write_cells(folder / "cells.csv", fit)
     _write_held_out(folder / "held_out.parquet", fit)
+    from mndt.pictures.fit import fit_picture
+    from mndt.pictures.style import save
+
+    save(fit_picture(fit), folder / "fit.png")
     x, y, common = fit.shadowing_map()
     lines = [f"{a:.1f},{b:.1f},{m:.2f},{s:.2f}" for a, b, m, s in zip(x, y, common.mean_db, common.sd_db, strict=True)]
     write_text(folder / "shadowing.csv", "\n".join(["x_m,y_m,shadowing_db,report_sd_db", *lines]) + "\n")
