@@ -69,7 +69,8 @@ def without_equal_rates(second: Second) -> Second:
     """Of a cell's users with almost the same rate, which float32 may round to one, only the first has anything to
     receive: near the border of two sectors, or far below the interference, that is many."""
     links = links_of(second)
-    load_w = second.state.allocation.power_w.sum(axis=1) / np.maximum(links.blocks, 1)
+    spent_w = second.state.allocation.power_w.sum(axis=1)
+    load_w = np.divide(spent_w, links.blocks, out=np.zeros_like(spent_w), where=links.blocks > 0)  # asleep: silent
     for _ in range(5):
         after, kpis = second.serve()
         serving = np.where(kpis.user_active, after.serving, -1).astype(np.int32)
