@@ -142,7 +142,7 @@ class TestPage:
     def test_sections_come_in_order(self, page: Page) -> None:
         anchors = [attrs["id"] for attrs in page.all("section")]
         after_the_curves = ["rates", "mobility", "energy", "cells", "areas", "kpis", "table1", "making"]
-        assert anchors == ["figures", "map", "coverage", "curves", *after_the_curves]
+        assert anchors == ["figures", "map", "coverage", "radio", "curves", *after_the_curves]
 
     def test_the_headline_is_said_in_words(self, page: Page) -> None:
         assert "proportional-fair the network delivers 2.5 times the traffic" in page.words
