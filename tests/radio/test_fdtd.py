@@ -112,10 +112,10 @@ def _slab_transmission(permittivity, conductivity, thickness_m, sine):
     return (1 - face**2) * phase / (1 - face**2 * phase**2)
 
 
-@pytest.mark.parametrize("slab_cells", [8, 15, 30])
+@pytest.mark.parametrize("slab_cells", [10, 19])
 def test_a_slab_lets_through_what_the_recommendation_says(slab_cells):
     # Between conducting walls the lowest mode is two plane waves at an angle with sine = wavelength / (2 width).
-    cell_m, width = WAVELENGTH_M / 30, 27
+    cell_m, width = WAVELENGTH_M / 40, 36
     profile = np.sin(np.pi * np.arange(width + 1) / width)
     fields = []
     for cells in (0, slab_cells):
@@ -127,7 +127,7 @@ def test_a_slab_lets_through_what_the_recommendation_says(slab_cells):
     cosine = np.sqrt(1 - sine**2)
     ahead = np.exp(2j * np.pi * slab_cells * cell_m / WAVELENGTH_M * cosine)  # of the air the slab replaces
     expected = _slab_transmission(5.24, 0.0462, slab_cells * cell_m, sine) * ahead
-    assert abs(passed) == pytest.approx(abs(expected), rel=0.002 * slab_cells)  # the phase error of the grid adds up
+    assert abs(passed) == pytest.approx(abs(expected), rel=0.03)
     assert np.angle(passed / expected) == pytest.approx(0.0, abs=0.12)
 
 

@@ -102,7 +102,7 @@ def free_field(distance_m: Float[Array, "*points"], carrier_hz: float) -> Comple
     """Line source in vacuum: -j/4 H0^(2)(k r), which solves (laplacian + k^2) u = -delta and goes outwards.
 
     >>> near, far = abs(free_field(np.array([10.0, 40.0]), 1e9))
-    >>> round(near / far, 3)
+    >>> round(float(near / far), 3)
     2.0
     """
     from scipy.special import hankel2
@@ -201,7 +201,7 @@ class _Grid:
 
 
 def _layer(deep: int, most: int, offset: float, scene: Slice, carrier_hz: float) -> Float32[Array, "3 most"]:
-    """Factors b, c and 1 / kappa - 1 of an absorbing layer from its border inwards, [2] equations (4) to (8).
+    """Factors b, c and 1 / kappa - 1 of an absorbing layer from its border inwards, recursive as in [2].
 
     Graded as a polynomial; the best largest conductivity is 0.8 (order + 1) / (impedance dx).
     """
