@@ -64,6 +64,7 @@ def landed(tracer: RayTracer, scene: Any, plane: Plane, rays: Launch, seed: int,
     ends = [n * i // parts for i in range(parts + 1)]
     for number, (low, high) in enumerate(pairwise(ends)):
         part = Launch(*(column[low:high] for column in rays))
+        part = part._replace(weight=part.weight * np.float32((high - low) / n))  # the solver makes each part a whole
         yield _launched(tracer, scene, plane, part, seed + number, diffraction=False, **switches)
     if diffraction:  # edges are looked for with some rays of all directions, and sampled once
         part = Launch(*(column[::parts] for column in rays))

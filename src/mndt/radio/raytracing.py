@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int32, UInt32
+from jaxtyping import Bool, Float, Float32, Float64, Int32, UInt32
 
 from mndt.city.footprints import MOST_M, solid_parts
 from mndt.city.model import City
@@ -136,6 +136,75 @@ def trace(
     return Rays(gain, sight, departures)
 
 
+def path_gain(
+    scene: Scene,
+    at_m: tuple[float, float, float],
+    points_m: Float[Array, "points 3"],
+    carrier_ghz: float,
+    parameters: TraceParameters | None = None,
+    *,
+    coherent: bool = False,
+) -> Float64[Array, "points"]:
+    """Gain to single points by exact paths, for studies of a few links: some 10 ms a point.
+
+    Args:
+        scene: of the city.
+        at_m: the antenna, in the city's frame.
+        points_m: the other ends, in the city's frame.
+        carrier_ghz: carrier frequency.
+        parameters: what is traced, and how finely.
+        coherent: add fields instead of powers.
+
+    Returns:
+        Linear gain between isotropic, vertically polarised ends; 0 where no path was found.
+
+    Raises:
+        InputError: the ray tracer is not installed or would kill the process.
+    """
+    wanted = parameters or TraceParameters(rays=1_000_000)
+    stage = _stage(scene, -1, wanted, carrier_ghz)
+    stage.stand(at_m[0] - scene.width_m / 2, at_m[1] - scene.depth_m / 2, at_m[2])
+    amplitude = stage.amplitudes(np.asarray(points_m, float) - (scene.width_m / 2, scene.depth_m / 2, 0.0), wanted)
+    return np.asarray(abs(amplitude.sum(axis=1)) ** 2 if coherent else (abs(amplitude) ** 2).sum(axis=1))
+
+
+def reason_missing() -> str | None:
+    """Why rays cannot be traced here, with the fix, in one sentence; None if they can."""
+    from mndt.radio import _llvm
+
+    return _llvm.why_not() or None
+
+
+def reaim_errors(city: City, *, quick: bool = False) -> dict[str, float]:
+    """How far re-aimed maps are from maps traced anew with the antenna in place, on the same rays.
+
+    With diffraction and refraction on, for an element and for a column of ten; pixels within 20 dB of
+    the pattern's peak, before quantisation.
+
+    Args:
+        city: some of its outdoor stations are tried.
+        quick: one station and fewer rays.
+
+    Returns:
+        `reaim_median_db` and `reaim_p90_db`, the worse of the two patterns, and those of each.
+    """
+    from mndt.city.raster import rasterise
+    from mndt.radio import _rt_aim
+    from mndt.radio.layers import layers_of
+
+    scene, raster, layers = Scene.of(city), rasterise(city.buildings, city.frame, 5.0), layers_of(city)
+    outdoors = np.flatnonzero(~city.sites.indoor[layers.site])
+    tried = outdoors[:: max(1, len(outdoors) // 3)][: 1 if quick else 3]
+    wanted = TraceParameters(rays=DRAFT_RAYS if quick else 1_000_000, diffraction=True, refraction=True)
+    found: dict[str, list[Array]] = {}
+    for i in tried:
+        at_m = float(layers.x_m[i]), float(layers.y_m[i]), float(layers.height_m[i])
+        errors = _rt_aim.errors_db(scene, at_m, float(layers.carrier_ghz[i]), raster, wanted)
+        for name, error in errors.items():
+            found.setdefault(name, []).append(error)
+    return _rt_aim.figures({name: np.concatenate(parts) for name, parts in found.items()})
+
+
 # The ray tracer's own scene -----------------------------------------------------------------------
 
 
@@ -147,7 +216,8 @@ class _Stage:
 
         self.tracer = _llvm.load()
         self.half_m = scene.width_m / 2, scene.depth_m / 2
-        self.sunk, self.plane = -1, None
+        self.sunk = -1
+        self.plane: Any = None
         with _llvm.quiet_third_parties():
             self.scene = _rt_scene.build(self.tracer, scene.vertices_m, scene.faces, wall_m, self.half_m)
             self.scene.add(self.tracer.rt.Transmitter("antenna", position=[0.0, 0.0, 10.0]))
@@ -194,7 +264,7 @@ class _Stage:
         plane = _rt_solver.Plane(x_m, y_m, parameters.user_height_m, raster.cell_m, rows, cols)
         if self.plane is None or replace(self.plane, surface=None) != plane:
             self.plane = plane
-        reach_m = np.hypot(*(abs(v) + half for v, half in zip(self.at[:2], self.half_m, strict=True)))
+        reach_m = float(np.hypot(abs(self.at[0]) + self.half_m[0], abs(self.at[1]) + self.half_m[1]))
         launched = _rt_lattice.launch(
             parameters.rays, self.at[2] - parameters.user_height_m, reach_m, _EVEN, seed=parameters.seed,
             upward=parameters.scattering or parameters.refraction or parameters.diffraction,
@@ -208,6 +278,28 @@ class _Stage:
         )  # fmt: skip
         kept = [[column[outdoors[part.pixel]] for column in part] for part in parts]
         return _rt_solver.Landed(*(np.concatenate(columns) for columns in zip(*kept, strict=True)))
+
+    def amplitudes(self, points_m: Float64[Array, "points 3"], parameters: TraceParameters) -> Any:
+        """Complex amplitude of each path to each point, 0 where a point has fewer."""
+        from mndt.radio import _llvm
+
+        rt, mi = self.tracer.rt, self.tracer.mi
+        names = [f"end {i}" for i in range(len(points_m))]
+        with _llvm.quiet_third_parties():
+            for name, point in zip(names, points_m, strict=True):
+                self.scene.add(rt.Receiver(name, position=mi.Point3f(*(float(v) for v in point))))
+            try:
+                paths = rt.PathSolver()(
+                    self.scene, max_depth=parameters.depth, samples_per_src=parameters.rays,
+                    los=parameters.line_of_sight, specular_reflection=parameters.reflection,
+                    diffuse_reflection=parameters.scattering, refraction=parameters.refraction,
+                    diffraction=parameters.diffraction, seed=parameters.seed,
+                )  # fmt: skip
+                real, imaginary = (np.asarray(part.numpy(), np.float64) for part in paths.a)
+            finally:
+                for name in names:
+                    self.scene.remove(name)
+        return (real + 1j * imaginary).reshape(len(points_m), -1)
 
 
 _STAGES: weakref.WeakKeyDictionary[Scene, dict[float, _Stage]] = weakref.WeakKeyDictionary()
