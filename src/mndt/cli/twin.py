@@ -132,7 +132,7 @@ def map_(
     A difference, better in blue and worse in red:
 
     \b
-      mndt map helsinki --cell S001-1 --layer gain --after mechanical_tilt_deg=8
+      mndt map helsinki --cell O008-1 --layer gain --after mechanical_tilt_deg=8
     """
     from mndt.maps.draw import draw_map
 
