@@ -123,6 +123,10 @@ def test_degrees_and_metres_agree(files: Path, tmp_path: Path) -> None:
         (lambda rsrp, cells: ([rsrp[0], *(f"x{line}" for line in rsrp[1:])], cells), "names that are in the inventory"),
         (lambda rsrp, cells: (rsrp, [cells[0].replace(",x,", ",z,"), *cells[1:]]), "column latitude_deg"),
         (lambda rsrp, cells: (rsrp, [*cells, cells[-1]]), "a second time"),
+        (
+            lambda rsrp, cells: ([rsrp[0], *(f"{r.split(',')[0]},500,500,-90" for r in rsrp[1:])], cells),
+            "with reports is 1",
+        ),
         (lambda rsrp, cells: (rsrp, [cells[0], cells[1].replace(",25,", ",9000,"), *cells[2:]]), "height_m is 9000"),
         (lambda rsrp, cells: ([rsrp[0].replace("x,y", "lon,lat"), *rsrp[1:]], cells), "in degrees here and in metres"),
     ],

@@ -21,6 +21,8 @@ Array = np.ndarray
 
 LEAST_ROWS: Final = 200
 LEAST_SITES: Final = 4
+LEAST_BLOCKS: Final = 20
+"""Blocks of 50 m with reports: some are held out."""
 FARTHEST_M: Final = 20_000.0
 """Reports farther than this from their cell are errors of position or of name."""
 MAP_CELL_M: Final = 4.0
@@ -160,6 +162,12 @@ def _samples(
         raise InputError(
             "reports that can be used", found, allowed=f"at least {LEAST_ROWS} from at least {LEAST_SITES} sites",
             fix="give more measurements; some sites are held out to judge the fit", where=str(path),
+        )  # fmt: skip
+    blocks = len(np.unique(np.floor(np.column_stack((samples.x_m, samples.y_m)) / 50.0), axis=0))
+    if blocks < LEAST_BLOCKS:
+        raise InputError(
+            "blocks of 50 m with reports", blocks, allowed=f"at least {LEAST_BLOCKS}",
+            fix="give measurements of more places, with positions in metres or degrees", where=str(path),
         )  # fmt: skip
     return samples, repairs
 

@@ -18,7 +18,7 @@ Array = np.ndarray
 
 STEP_DEG: Final = 10.0
 TURNS_DEG: Final = np.arange(-180.0, 180.0, STEP_DEG)
-LEAST_TURN_DEG: Final = 40.0
+LEAST_TURN_DEG: Final = 50.0
 LEAST_BLOCKS: Final = 8.0  # independent observations a verdict needs
 LEAST_GAIN: Final = (
     12.0  # of log-likelihood, over the bearing of the inventory; neighbouring blocks depend on each other

@@ -30,6 +30,8 @@ BLOCK_M: Final = 50.0
 KEPT_SHARE: Final = 0.15
 """Share of pixels, and of blocks, that is kept away."""
 FOLDS: Final = 5
+FEW: Final = 1000
+"""Scores of one kind below which those of pixels and blocks are put together: quantiles need more."""
 
 
 @dataclass(frozen=True)
@@ -175,9 +177,15 @@ def keep_away(
     """Choose blocks, and pixels outside these blocks, out of some rows; all cells' reports there go with them."""
     s = case.samples.at(rows)
     blocks = _squares(s.x_m, s.y_m, BLOCK_M)
-    in_block = (rng.random(blocks.max() + 1) < KEPT_SHARE)[blocks]
+    in_block = _some(blocks, rng)
     pixels = _squares(s.x_m, s.y_m, PIXEL_M)
-    return (rng.random(pixels.max() + 1) < KEPT_SHARE)[pixels] & ~in_block, in_block
+    return _some(pixels, rng) & ~in_block, in_block
+
+
+def _some(square: Int64[Array, "rows"], rng: np.random.Generator) -> Bool[Array, "rows"]:
+    """Rows of a share of the squares, of one at least."""
+    n = int(square.max()) + 1
+    return np.asarray((rng.permutation(n) < max(1, round(KEPT_SHARE * n)))[square])
 
 
 def _squares(x_m: Array, y_m: Array, edge_m: float) -> Int64[Array, "rows"]:
@@ -221,7 +229,8 @@ def _scores(case: Case, known: Array, mean: Array, streams: Streams) -> dict[str
         rows = rng.choice(rows, min(20_000, len(rows)), replace=False)
         found = field.at(case, rows)
         out[name] = (level[rows] - mean[rows] - found.mean_db) / found.sd_db
-    return out
+    few = min(len(score) for score in out.values()) < FEW
+    return {name: np.concatenate(list(out.values())) if few else score for name, score in out.items()}
 
 
 def _pixel_baselines(case: Case, known: Array, streams: Streams) -> dict[str, Array]:
