@@ -79,7 +79,7 @@ def serve(
     service, backlog_bits, offered_bits = _queue(world, state, users, demand)
     waiting_bits = backlog_bits + offered_bits
     active = waiting_bits > 0
-    links = world.channel.links(users, replace(able, status=status), streams.key("fading", state.time_s))
+    links = world.channel.links(users, replace(able, status=status), streams.key("fading"), state.time_s)
     load_w = _load_w(state, links)
     received = links.received_w(np.where(active, _held(state), -1).astype(np.int32), load_w)
     measurements, wanted, log = _hand_over(world, state, action, links, received, load_w)

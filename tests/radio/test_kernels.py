@@ -281,7 +281,7 @@ def arguments(name: str) -> tuple[object, ...]:
         ),
         "block_sinr": (
             0, 60, level, np.minimum(np.arange(62), 60).astype(np.int32), np.arange(60, dtype=np.int32),
-            np.ascontiguousarray(out.T), s["noise_w"], np.int32(1), links.bank, np.int32(255), 1,
+            np.ascontiguousarray(out.T), s["noise_w"], np.full(60, 1, np.int32), links.bank, np.int32(255), 1,
             np.zeros(200, np.float32),
         ),
     }[name]  # fmt: skip

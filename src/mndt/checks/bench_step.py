@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from mndt.checks.output import Result
+from mndt.checks.output import Result, peak_mb
 from mndt.parallel import core_count, set_threads
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def run(
     figures = {f"{name}_steps_per_s": rate(clock, seconds, scene.walk) for name, clock in scene.clocks().items()}
     figures["times_real_time"] = figures["twin_steps_per_s"]
     figures |= {name: users * cells * rate(clock, seconds / 3) for name, clock in scene.look_ups().items()}
-    figures["peak_mb"] = _peak_mb()
+    figures["peak_mb"] = peak_mb()
     if not quick:
         figures |= growth(seconds / 3)
     if core_count() > 1:
@@ -169,7 +169,7 @@ class Scene:
         hz = self.world.city.cells.block_hz[:, None].astype(np.float32)
 
         def second() -> None:
-            links = self.world.channel.links(self.state.users, self.state.settings, self.streams.key("fading", self.t))
+            links = self.world.channel.links(self.state.users, self.state.settings, self.streams.key("fading"), self.t)
             np.multiply(hz, np.log2(1.0 + links.block_sinr(user_of_block, power_w)))
 
         return second
@@ -183,7 +183,7 @@ class Scene:
         user_of_block, power_w = self.one_block_each()
         hz = city.cells.block_hz[:, None].astype(np.float32)
         at = tuple(place[city.cells.site].astype(np.float32) for place in (city.sites.x_m, city.sites.y_m))
-        links = self.world.channel.links(self.state.users, self.state.settings, self.streams.key("fading", 0))
+        links = self.world.channel.links(self.state.users, self.state.settings, self.streams.key("fading"))
 
         def second() -> None:
             users = self.state.users
@@ -224,7 +224,7 @@ class Scene:
         from mndt.radio import _kernels
 
         channel, users = self.world.channel, self.state.users
-        links, key = channel.links(users, self.state.settings, self.streams.key("fading", 0)), np.uint32(0)
+        links, key = channel.links(users, self.state.settings, self.streams.key("fading")), np.uint32(0)
         gain = np.empty(links.level.shape, np.float32)
 
         def linear() -> None:
@@ -247,7 +247,7 @@ class Scene:
         def second() -> None:
             changed = np.zeros(n, np.bool_)
             changed[memory["rows"]] = True
-            links = channel.follow(memory["links"], self.state.users, settings, memory["rows"])
+            links = channel.follow(memory["links"], self.state.users, settings, memory["rows"], np.uint32(1))
             sinr = links.block_sinr_again(memory["sinr"], changed, user_of_block, power_w)
             np.multiply(hz, np.log2(1.0 + sinr))
             memory.update(links=links, sinr=sinr)
@@ -293,13 +293,6 @@ def _two_threads(scene: Scene, seconds: float, threads: int) -> dict[str, float]
     set_threads(threads)
     speedup = {name: float(np.median(took[name, 1]) / np.median(took[name, 2])) for name in clocks}
     return {"speedup_2_threads": speedup["ran"], "speedup_2_threads_radio": speedup["radio"]}
-
-
-def _peak_mb() -> float:
-    import resource
-
-    scale = 1e6 if sys.platform == "darwin" else 1e3
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / scale
 
 
 def _crrm(n_users: int, n_cells: int, seconds: float, moving: float) -> dict[str, Any] | None:

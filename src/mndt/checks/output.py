@@ -6,6 +6,7 @@ import json
 import math
 import os
 import platform
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -62,6 +63,14 @@ def timed(measure: Callable[[], Result]) -> Result:
     """The result of a command with the wall-clock time it took."""
     began = time.perf_counter()
     return replace(measure(), seconds=time.perf_counter() - began)
+
+
+def peak_mb() -> float:
+    """Most memory this process has held so far, in megabytes."""
+    import resource
+
+    scale = 1e6 if sys.platform == "darwin" else 1e3
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / scale
 
 
 def number(value: Figure) -> str:

@@ -105,7 +105,7 @@ def own_fading(
             if c < 0:
                 out[u, group] = F(1.0)
             else:
-                out[u, group] = bank[I(level[u, c]) & I(1), _window(key, u, group, mask) + c]
+                out[u, group] = bank[I(level[u, c]) & I(1), _window(key[u], u, group, mask) + c]
 
 
 @nb.njit(inline="always", **FAST)
@@ -173,7 +173,7 @@ def block_sinr(
             n_seen += seen_b
         for i in range(start[u], start[u + 1]):
             c, k = place[i] // n_blocks, place[i] % n_blocks
-            at = _window(key, u, k // blocks_per_group, mask)
+            at = _window(key[u], u, k // blocks_per_group, mask)
             blocked, seen = bank[0, at : at + n_cells], bank[1, at : at + n_cells]
             if n_seen == F(0.0):
                 interference = _interference_blocked(gain, power_of_block_w[k], blocked, I(c))

@@ -19,6 +19,8 @@ Material = tuple[float, float, float, float, float, float]
 CONCRETE: Final[Material] = (5.24, 0.0, 0.0462, 0.7822, 1.0, 100.0)
 GROUND: Final[Material] = (15.0, -0.1, 0.035, 1.63, 1.0, 10.0)
 """Medium dry. Both: ITU-R P.2040, table 3."""
+NOTHING: Final[Material] = (1.0, 0.0, 0.0, 0.0, 1.0, 100.0)
+"""As air, which reflects nothing."""
 
 _GROUND_THICK_M: Final = 10.0  # nothing comes through
 _MARGIN_M: Final = 200.0  # ground beyond the city and its buildings
@@ -91,6 +93,8 @@ def build(
     faces: UInt32[Array, "faces 3"],
     wall_m: float,
     half_m: tuple[float, float],
+    *,
+    ground: bool = True,
 ) -> Any:
     """A Sionna RT scene of buildings on flat ground, isotropic vertical antennas at both ends.
 
@@ -100,11 +104,14 @@ def build(
         faces: corners of each triangle.
         wall_m: thickness of walls and roofs.
         half_m: half the city's width and depth.
+        ground: whether it reflects; else it swallows what meets it.
     """
     rt, scene = tracer.rt, tracer.rt.load_scene()
     reach = [half + _MARGIN_M for half in half_m]
     flat = np.array([(-1, -1, 0), (1, -1, 0), (1, 1, 0), (-1, 1, 0)], np.float32) * np.array([*reach, 1.0], np.float32)
-    objects = [("ground", flat, np.array([[0, 1, 2], [0, 2, 3]], np.uint32), GROUND, _GROUND_THICK_M)]
+    objects = [
+        ("ground", flat, np.array([[0, 1, 2], [0, 2, 3]], np.uint32), GROUND if ground else NOTHING, _GROUND_THICK_M)
+    ]
     if len(faces):
         objects.append(("buildings", vertices, faces, CONCRETE, wall_m))
     added = []

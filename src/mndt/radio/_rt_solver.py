@@ -139,7 +139,7 @@ def _recorder(tracer: RayTracer, plane: Plane, book: _Book) -> Any:
     class Recorder(rt.PlanarRadioMap):  # type: ignore[misc, name-defined]
         def __init__(self, *arguments: Any, **named: Any) -> None:
             super().__init__(*arguments, **named)
-            plane.surface = self._meas_plane = plane.surface or self._meas_plane
+            plane.surface = self._meas_plane = plane.surface or self._meas_plane  # type: ignore[has-type]
             self._pathgain_map = book.power
 
         def add_paths(self, e_fields: Any, array_w: Any, si: Any, k_world: Any, tx_indices: Any, active: Any,

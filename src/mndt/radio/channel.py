@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike
 from mndt.city.model import City
 from mndt.errors import InputError
 from mndt.parallel import by_rows
+from mndt.radio.doppler import fading_keys
 from mndt.radio.fading import BANK_SIZE, FadingLaw
 from mndt.radio.maps import GainMaps, RadioParameters, SiteMaps, aim, build_maps
 from mndt.state import CellSettings, Status, Users
@@ -71,7 +72,7 @@ class Links:
     blocks: Int32[Array, "cells"]  # usable blocks, 0 when asleep or off
     block_hz: Float32[Array, "cells"]
     noise_w: Float32[Array, "cells"]  # in one block
-    key: np.int32  # of this second's fading
+    key: Int32[Array, "users"]  # of fading, see `doppler.fading_keys`
     bank: Float32[Array, "2 draws"]  # of fading, see `FadingLaw.bank`
     blocks_per_group: int = 1  # neighbouring blocks that fade alike
 
@@ -116,7 +117,7 @@ class Links:
         law = fading or FadingLaw("none", "none")
         links = cls(
             level, np.empty(len(level), np.int32), budget_w, blocks, np.full(len(blocks), block_hz, np.float32),
-            noise_w, np.int32(key), law.bank(margin=len(blocks)), blocks_per_group,
+            noise_w, np.full(len(level), key, np.int32), law.bank(margin=len(blocks)), blocks_per_group,
         )  # fmt: skip
         ranks = (steps.astype(np.int64) << 15) + rank_weights(links.even_power_w())
         return replace(links, rank=ranks.max(axis=1, initial=-(2**31)).astype(np.int32))
@@ -331,8 +332,15 @@ class Channel:
             self._aimed[pointing] = aim(self.site_maps, self.city, settings)
         return self._aimed[pointing]
 
-    def links(self, users: Users, settings: CellSettings, key: np.uint32) -> Links:
-        """Look up the gain of every (user, cell) where the users stand now."""
+    def links(self, users: Users, settings: CellSettings, key: np.uint32, second: int = 0) -> Links:
+        """Look up the gain of every (user, cell) where the users stand now.
+
+        Args:
+            users: where they are.
+            settings: of the cells.
+            key: of the run's fading, the same in every second.
+            second: now, for the surroundings of those who keep still.
+        """
         from mndt.radio import _kernels
 
         maps, cells = self.aimed(settings), self.city.cells
@@ -344,7 +352,7 @@ class Channel:
             blocks=np.where(on, cells.blocks, 0).astype(np.int32),
             block_hz=cells.block_hz.astype(np.float32),
             noise_w=self.noise_w,
-            key=np.uint32(key).view(np.int32),
+            key=self.fading_keys(users, key, second),
             bank=self.bank,
             blocks_per_group=max(1, round(self.parameters.coherence_mhz * 1e6 / float(np.median(cells.block_hz)))),
         )
@@ -354,14 +362,22 @@ class Channel:
         )  # fmt: skip
         return links
 
-    def follow(self, links: Links, users: Users, settings: CellSettings, moved: Int[Array, "some"]) -> Links:
-        """The links after a few users have moved: only theirs are looked up anew.
+    def fading_keys(self, users: Users, key: np.uint32, second: int) -> Int32[Array, "users"]:
+        """Fading stays while a user keeps still: see `doppler.fading_keys`."""
+        ghz = float(np.median(self.city.cells.carrier_hz)) / 1e9
+        return fading_keys(int(key), users.x_m, users.y_m, ghz, second=second, still_s=self.parameters.still_s)
+
+    def follow(
+        self, links: Links, users: Users, settings: CellSettings, moved: Int[Array, "some"], key: np.uint32
+    ) -> Links:
+        """The links after a few users have moved: only theirs are looked up anew, only their fading changes.
 
         Args:
-            links: of the second before; their fading is kept.
+            links: of the second before.
             users: where everyone is now.
             settings: as they were for `links`.
             moved: rows of those who are elsewhere than before.
+            key: as it was for `links`; the surroundings stand still meanwhile.
         """
         from mndt.radio import _kernels
 
@@ -371,8 +387,9 @@ class Channel:
             _kernels.look_up, len(moved), maps.level, 1.0 / maps.cell_m, users.x_m[moved], users.y_m[moved],
             rank_weights(links.even_power_w()), level, rank,
         )  # fmt: skip
-        everyone = replace(links, level=links.level.copy(), rank=links.rank.copy())
+        everyone = replace(links, level=links.level.copy(), rank=links.rank.copy(), key=links.key.copy())
         everyone.level[moved], everyone.rank[moved] = level, rank
+        everyone.key[moved] = self.fading_keys(users, key, 0)[moved]
         return everyone
 
 

@@ -156,7 +156,9 @@ def outdoors(
 def _toward_pixels(ground: Ground, place: Place, up_m: Float64[Array, "rows cols"]) -> Departures:
     """The compass direction of every pixel at the given rise."""
     row, col = np.indices(up_m.shape)
-    return one_each((col + 0.5) * ground.pixel_m - place.x_m, (row + 0.5) * ground.pixel_m - place.y_m, up_m)
+    east_m = np.asarray((col + 0.5) * ground.pixel_m - place.x_m)
+    north_m = np.asarray((row + 0.5) * ground.pixel_m - place.y_m)
+    return one_each(east_m, north_m, up_m)
 
 
 def _sight(ground: Ground, place: Place, parameters: RadioParameters) -> Bool[Array, "rows cols"]:

@@ -75,7 +75,7 @@ class ObstructedLaw:
         median_db, spread_db = (np.interp(lg, _LG_M, column) for column in usual)
         spreads = np.clip((diffraction_db - median_db) / spread_db, -MOST_SPREADS, MOST_SPREADS)
         target_db = np.interp(lg, _LG_M, self._target_db(scenario, carrier_ghz, height_m, user_height_m))
-        return np.maximum(target_db + self.sigma_db * spreads, GRAZING_DB).astype(np.float32)
+        return np.asarray(np.maximum(target_db + self.sigma_db * spreads, GRAZING_DB), np.float32)
 
     def missing_db(
         self,
@@ -95,7 +95,7 @@ class ObstructedLaw:
         lg = _lg(ground_m)
         beyond_db = excess_db - np.interp(lg, _LG_M, self._target_db(scenario, carrier_ghz, height_m, user_height_m))
         median_db, _ = self._by_distance(beyond_db, ground_m, _Usual(0.0, self.sigma_db))
-        return -np.interp(lg, _LG_M, median_db).astype(np.float32)
+        return np.asarray(-np.interp(lg, _LG_M, median_db), np.float32)
 
     def _target_db(
         self, scenario: str, carrier_ghz: float, height_m: float, user_height_m: float
@@ -127,7 +127,7 @@ class ObstructedLaw:
 
 
 def _lg(ground_m: Float[Array, "places"]) -> Float64[Array, "places"]:
-    return np.log10(np.maximum(ground_m, 10.0))
+    return np.asarray(np.log10(np.maximum(ground_m, 10.0)), np.float64)
 
 
 class _Usual(NamedTuple):

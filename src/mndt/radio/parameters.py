@@ -55,6 +55,9 @@ class RadioParameters:
     """Width over which blocks fade alike, in MHz; 0: every block on its own. Within a second the fading of
     whoever moves changes many times, which independent blocks stand for; for people who keep still,
     1 / (5 x delay spread) is physical: 1.9 MHz for the 103 ns of UMi without line of sight at 3.5 GHz."""
+    still_s: Annotated[float, Interval(ge=1.0, le=1e9)] = 10.0
+    """Seconds after which people and cars near by have changed the fading of a user who keeps still; whoever moves
+    by more than a third of a wavelength has another one anyway. 1: everybody's changes every second."""
     noise_figure_db: Annotated[float, Interval(ge=0.0, le=30.0)] = 0.0
     """Receiver noise figure in dB; the paper's Table I has none, 9 dB is typical of phones."""
 

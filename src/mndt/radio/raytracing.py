@@ -48,6 +48,7 @@ class TraceParameters:
     scattering: bool = False  # diffuse, at rough walls
     refraction: bool = False  # through walls, as thin slabs
     scattering_coefficient: float = 0.3  # share of the reflected field that is scattered, where it is on
+    ground: bool = True  # reflects; else it swallows rays
     wall_m: float = 0.2  # thickness of walls and roofs of concrete
     user_height_m: float = 1.5
     seed: int = 0
@@ -211,7 +212,7 @@ def reaim_errors(city: City, *, quick: bool = False) -> dict[str, float]:
 class _Stage:
     """A scene as the ray tracer holds it, with one transmitter."""
 
-    def __init__(self, scene: Scene, wall_m: float) -> None:
+    def __init__(self, scene: Scene, wall_m: float, ground: bool) -> None:
         from mndt.radio import _llvm, _rt_scene
 
         self.tracer = _llvm.load()
@@ -219,7 +220,7 @@ class _Stage:
         self.sunk = -1
         self.plane: Any = None
         with _llvm.quiet_third_parties():
-            self.scene = _rt_scene.build(self.tracer, scene.vertices_m, scene.faces, wall_m, self.half_m)
+            self.scene = _rt_scene.build(self.tracer, scene.vertices_m, scene.faces, wall_m, self.half_m, ground=ground)
             self.scene.add(self.tracer.rt.Transmitter("antenna", position=[0.0, 0.0, 10.0]))
 
     def tune(self, parameters: TraceParameters, carrier_ghz: float) -> None:
@@ -302,15 +303,16 @@ class _Stage:
         return (real + 1j * imaginary).reshape(len(points_m), -1)
 
 
-_STAGES: weakref.WeakKeyDictionary[Scene, dict[float, _Stage]] = weakref.WeakKeyDictionary()
+_STAGES: weakref.WeakKeyDictionary[Scene, dict[tuple[float, bool], _Stage]] = weakref.WeakKeyDictionary()
 
 
 def _stage(scene: Scene, own: int, parameters: TraceParameters, carrier_ghz: float) -> _Stage:
     """The scene as the ray tracer holds it, made once."""
     known = _STAGES.setdefault(scene, {})
-    if parameters.wall_m not in known:
-        known[parameters.wall_m] = _Stage(scene, parameters.wall_m)
-    stage = known[parameters.wall_m]
+    kind = parameters.wall_m, parameters.ground
+    if kind not in known:
+        known[kind] = _Stage(scene, *kind)
+    stage = known[kind]
     stage.tune(parameters, carrier_ghz)
     stage.sink(scene, own)
     return stage

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mndt.radio.ground import Ground, Place
     from mndt.radio.parameters import RadioParameters
 
-TRACE_VERSION = 1
+TRACE_VERSION = 3
 """Raised whenever the same inputs give other traces."""
 
 
@@ -41,6 +41,7 @@ def trace_places(
     wanted = TraceParameters(
         rays=round(parameters.rays_million * 1e6),
         line_of_sight=False,  # the direct path is known in closed form, and counts once
+        ground=False,  # its image is part of TR 38.901's distance laws, and of the fading
         scattering=True,
         user_height_m=parameters.user_height_m,
     )
