@@ -54,7 +54,8 @@ class RadioParameters:
     coherence_mhz: Annotated[float, Interval(ge=0.0, le=1000.0)] = 0.0
     """Width over which blocks fade alike, in MHz; 0: every block on its own. Within a second the fading of
     whoever moves changes many times, which independent blocks stand for; for people who keep still,
-    1 / (5 x delay spread) is physical: 1.9 MHz for the 103 ns of UMi without line of sight at 3.5 GHz."""
+    1 / (2 x delay spread) is physical (`doppler.coherence_hz`): 4.9 MHz for the 103 ns of UMi without line of
+    sight at 3.5 GHz."""
     still_s: Annotated[float, Interval(ge=1.0, le=1e9)] = 10.0
     """Seconds after which people and cars near by have changed the fading of a user who keeps still; whoever moves
     by more than a third of a wavelength has another one anyway. 1: everybody's changes every second."""
