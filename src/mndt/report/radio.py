@@ -165,8 +165,7 @@ def _maps(city: City, parts: Parts) -> dict[str, Any]:
     from mndt.pictures import rasters
 
     names = ("rays", "sweep", "fused") if "rays" in parts.gain_db else ("sweep",)
-    everything = np.concatenate([parts.gain_db[name].ravel() for name in names])
-    level = rasters.level_look(everything, "gain (dB)")
+    level = rasters.level_look(parts.gain_db["fused"], "gain (dB)")  # single rays may be far weaker: they are clipped
     change = rasters.Look("difference (dB)", -_CHANGE_DB, _CHANGE_DB, rasters.CHANGES)
     made = [_map(city, parts, parts.gain_db[name], level, *_SAYS[name]) for name in names]
     gap_db = parts.gain_db["fused"] - parts.gain_db["tr38901"]
