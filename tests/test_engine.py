@@ -12,6 +12,7 @@ import pytest
 import mndt
 from mndt.city.synthetic import synthetic_city
 from mndt.optimise.policy import POLICIES
+from mndt.radio.parameters import RadioParameters
 from mndt.state import Action, Kpis, Mobility, NetworkState, Status
 from mndt.streams import Streams
 from mndt.users.demand import DemandParameters
@@ -91,7 +92,6 @@ def test_step_writes_nothing_it_was_given(world: World) -> None:
 
 def test_one_user_in_one_cell_gets_shannons_rate(tmp_path: Path) -> None:
     """No interference, no fading: B log2(1 + g P / N), by hand."""
-    from mndt.radio.parameters import RadioParameters
 
     city = synthetic_city(size_m=500, lanes=100, areas=60, outdoor_sites=1, indoor_sites=0)
     still = RadioParameters(los_fading="none", nlos_fading="none")
@@ -162,7 +162,9 @@ def test_a_refused_user_is_not_handed_over_again_for_a_while(tmp_path: Path) -> 
     city = synthetic_city(size_m=500, lanes=100, areas=60, outdoor_sites=4, indoor_sites=8)
     city = dataclasses.replace(city, cells=dataclasses.replace(city.cells, blocks=np.full(12, 20)))
     users, demand = UserParameters(count=500), DemandParameters(scale=5.0, busy_share=0.9)
-    world = mndt.build_world(city, users=users, demand=demand, cache_dir=tmp_path, n_jobs=1)
+    world = mndt.build_world(
+        city, radio=RadioParameters(engine="tr38901"), users=users, demand=demand, cache_dir=tmp_path, n_jobs=1
+    )
     state, action = mndt.start(world), Action(association="a3")
     until_ms, refusals = np.zeros(500), 0
     for _ in range(30):

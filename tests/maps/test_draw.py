@@ -51,7 +51,18 @@ def values(path: str) -> np.ndarray:
 
 
 def test_a_tilt_changes_the_gain_by_what_the_antenna_says(folder):
-    said = run("--cell", "mast-2", "--layer", "gain", "--after", "mechanical_tilt_deg=8", "--out", "tilt.tif")
+    said = run(
+        "--cell",
+        "mast-2",
+        "--layer",
+        "gain",
+        "--after",
+        "mechanical_tilt_deg=8",
+        "--set",
+        "radio.engine=tr38901",
+        "--out",
+        "tilt.tif",
+    )
     assert "mast-2: mechanical tilt 0° -> 8°" in said
     city = small_city()
     row, col = np.indices((60, 40))

@@ -49,7 +49,7 @@ def _moved(city, **columns):
         (CITY, replace(PARAMETERS, user_height_m=2.0), 0),
         (CITY, replace(PARAMETERS, o2i="high"), 0),
         (CITY, replace(PARAMETERS, shadowing=False), 0),
-        (CITY, replace(PARAMETERS, engine="sweep"), 0),
+        (CITY, replace(PARAMETERS, engine="tr38901"), 0),
         (CITY, PARAMETERS, 1),
     ],
 )

@@ -13,7 +13,8 @@ from mndt.radio import pathloss
 from mndt.radio.layers import encode, layers_of
 from mndt.radio.maps import RadioParameters, aim, build_maps, coverage_dbm, estimate, re_aim
 
-CALM = RadioParameters(shadowing=False, o2i="low")
+STANDARD = RadioParameters(engine="tr38901")
+CALM = replace(STANDARD, shadowing=False, o2i="low")
 QUANTUM_DB = 0.6 / 64
 
 
@@ -106,7 +107,7 @@ def test_every_pixel_has_a_value_whatever_the_city(build):
     same_height = city_of([], [(101.0, 99.0, 1.5, -1), (200.0, 200.0, 1.0, -1)])
     indoor_in_the_street = city_of(grid(400.0), [(10.0, 10.0, 3.0, 0)])
     for city in (built_over, outside_the_box, same_height, indoor_in_the_street):
-        for parameters in (CALM, RadioParameters(resolution_m=7.0)):
+        for parameters in (CALM, replace(STANDARD, resolution_m=7.0)):
             loss = build(city, parameters).loss_db()
             assert loss.shape[:2] == maps_module.map_shape(city, parameters)
             assert np.all((loss > 20.0) & (loss <= 255.0))
@@ -139,17 +140,17 @@ def test_no_second_shadowing_inside(build):
 
 def test_same_seed_same_bytes_and_independent_of_workers(tmp_path):
     city = city_of(grid(400.0), [(100.0, 100.0, 25.0, -1), (50.0, 50.0, 3.0, 0), (300.0, 310.0, 25.0, -1)])
-    options = {"parameters": RadioParameters(), "seed": 5}
+    options = {"parameters": STANDARD, "seed": 5}
     one = build_maps(city, cache_dir=tmp_path / "a", n_jobs=1, **options)
     two = build_maps(city, cache_dir=tmp_path / "b", n_jobs=2, **options)
     np.testing.assert_array_equal(one.level, two.level)
-    other = build_maps(city, RadioParameters(), cache_dir=tmp_path / "c", seed=6)
+    other = build_maps(city, STANDARD, cache_dir=tmp_path / "c", seed=6)
     assert np.mean(other.level != one.level) > 0.9
 
 
 def test_adding_a_site_does_not_change_the_others(build):
     stations = [(100.0, 100.0, 25.0, -1), (300.0, 310.0, 25.0, -1)]
-    few, many = (build(city_of(grid(400.0), stations[:n]), RadioParameters()) for n in (1, 2))
+    few, many = (build(city_of(grid(400.0), stations[:n]), STANDARD) for n in (1, 2))
     np.testing.assert_array_equal(few.level[:, :, 0], many.level[:, :, 0])
 
 

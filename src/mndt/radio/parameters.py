@@ -28,9 +28,9 @@ class RadioParameters:
 
     scenario: Literal["UMi", "UMa", "RMa"] = "UMi"
     """TR 38.901 scenario of outdoor stations; indoor stations use InH inside and UMi outside."""
-    engine: Literal["tr38901", "sweep", "fused"] = "tr38901"
-    """What finds the loss: TR 38.901's formulas in the state that the buildings give; the loss over the roofs
-    of the buildings between (sweep); or that fused with traced rays (needs the extra rt)."""
+    engine: Literal["tr38901", "sweep", "fused"] = "sweep"
+    """What finds the loss outdoors: TR 38.901's formulas in the state that the buildings give; the edges of the
+    buildings between (sweep); or edges fused with traced rays (needs the extra rt)."""
     rays_million: Annotated[float, Interval(ge=0.01, le=1000.0)] = 3.0
     """Rays traced from each outdoor station, in millions (engine fused); 0.3 is a draft."""
     resolution_m: Annotated[float, Interval(ge=1.0, le=20.0)] = 4.0
