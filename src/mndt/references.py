@@ -53,6 +53,17 @@ SOURCES: Final[tuple[Source, ...]] = (
         "3GPP TR 38.901, Study on channel model for frequencies from 0.5 to 100 GHz",
     ),
     Source(
+        "diffraction over roofs (Bullington)",
+        "Recommendation ITU-R P.526-16, Propagation by diffraction, annex 1, clause 4.5.1",
+        lambda scenario: scenario.radio.engine != "tr38901",
+    ),
+    Source(
+        "ray tracing (Sionna RT)",
+        "J. Hoydis et al., Sionna RT: Differentiable Ray Tracing for Radio Propagation Modeling, 2023, "
+        "arXiv:2303.11103; materials by Recommendation ITU-R P.2040",
+        lambda scenario: scenario.radio.engine == "fused",
+    ),
+    Source(
         "Rician fading",
         "S. O. Rice, Statistical Properties of a Sine Wave Plus Random Noise, Bell Syst. Tech. J. 27, 1948, "
         "doi:10.1002/j.1538-7305.1948.tb01334.x",
