@@ -176,7 +176,17 @@ def test_scenario_verbs(place: Path) -> None:
 def test_doctor_looks_at_everything(place: Path) -> None:
     result = call("doctor")
     assert result.exit_code == 0
-    for what in ("python", "numba", "memory", "cores", "cache", "extra rt", "extra peers", "ray tracing", "MQTT broker"):
+    for what in (
+        "python",
+        "numba",
+        "memory",
+        "cores",
+        "cache",
+        "extra rt",
+        "extra peers",
+        "ray tracing",
+        "MQTT broker",
+    ):
         assert what in result.stdout
     heavy = "numba", "sionna", "mitsuba"
     code = f"from mndt.doctor import look; import sys; list(look()); print([m for m in {heavy} if m in sys.modules])"
