@@ -98,7 +98,10 @@ SCENARIOS = st.fixed_dictionaries(
         ),
         "incidents": st.lists(INCIDENTS, max_size=3),
     },
-    optional={name: table(name) for name in ("demand", "radio", "network", "handover", "energy")},
+    optional={
+        "radio": table("radio", engine=st.sampled_from(["tr38901", "sweep"])),  # rays need an extra
+        **{name: table(name) for name in ("demand", "network", "handover", "energy")},
+    },
 ).map(lambda raw: _without_contradictions(raw))
 
 

@@ -76,7 +76,7 @@ def bench_env(quick: bool, as_json: bool) -> None:
 
 
 @bench.command("raymap")
-@click.option("--rays", type=click.FloatRange(0.01, 1000), default=3.0, show_default=True, help="Millions a station.")
+@click.option("--rays", type=click.FloatRange(0.01, 30), default=3.0, show_default=True, help="Millions a station.")
 @click.option("--quick", is_flag=True, help="Smaller, within a minute.")
 @json_option
 def bench_raymap(rays: float, quick: bool, as_json: bool) -> None:

@@ -31,8 +31,8 @@ class RadioParameters:
     engine: Literal["tr38901", "sweep", "fused"] = "sweep"
     """What finds the loss outdoors: TR 38.901's formulas in the state that the buildings give; the edges of the
     buildings between (sweep); or edges fused with traced rays (needs the extra rt)."""
-    rays_million: Annotated[float, Interval(ge=0.01, le=1000.0)] = 3.0
-    """Rays traced from each outdoor station, in millions (engine fused); 0.3 is a draft."""
+    rays_million: Annotated[float, Interval(ge=0.01, le=30.0)] = 3.0
+    """Rays traced from each outdoor station, in millions (engine fused); 0.3 is a draft, 10 take 1.1 GB."""
     resolution_m: Annotated[float, Interval(ge=1.0, le=20.0)] = 4.0
     """Edge of a map pixel in metres."""
     user_height_m: Annotated[float, Interval(ge=1.0, le=10.0)] = 1.5

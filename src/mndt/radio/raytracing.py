@@ -130,7 +130,7 @@ def trace(
     if not height_m > 0:
         raise InputError("height_m", height_m, allowed="above 0 m", fix="give the antenna's height above ground")
     stage = _stage(scene, own, wanted, carrier_ghz)
-    stage.stand(x_m - scene.width_m / 2, y_m - scene.depth_m / 2, height_m)
+    stage.stand(float(x_m - scene.width_m / 2), float(y_m - scene.depth_m / 2), float(height_m))
     outdoors = raster.building < 0
     sight = stage.sight(raster, wanted.user_height_m) & outdoors
     gain, departures = _merge(stage.landed(raster, wanted), outdoors.shape)
