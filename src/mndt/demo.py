@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
 POLICIES: Final = ("fundamentals", "proportional-fair")
 
-DRAFT_MILLION: Final = 0.3
-"""Rays from each station of a draft."""
-
 Say = Callable[[str], None]
 
 
@@ -73,11 +70,13 @@ def demo(out: Path, *, full: bool = False, say: Say = print, echo: Say = print) 
 def with_rays(scenario: Scenario, say: Say) -> Scenario:
     """The scenario with a draft of traced rays where the ray tracer is installed, else without."""
     from mndt.radio import _llvm
+    from mndt.radio.parameters import DRAFT_MILLION
     from mndt.scenario import set_value
 
-    if not _llvm.available():
-        say(f"without traced rays: {_llvm.why_not()}")
-        return set_value(scenario, "radio.engine=sweep")
+    why_not = _llvm.why_not()
+    if why_not:
+        say(f"without traced rays: {why_not}")
+        return scenario
     return set_value(set_value(scenario, "radio.engine=fused"), f"radio.rays_million={DRAFT_MILLION}")
 
 

@@ -42,9 +42,10 @@ def run(*, rays_million: float = 3.0, quick: bool = False) -> Result:
         what needs rays is null, and the city is made by the sweep alone.
     """
     import mndt
-    from mndt.radio import raytracing
+    from mndt.radio import _llvm, raytracing
 
-    traced = raytracing.reason_missing() is None
+    missing = _llvm.why_not()
+    traced = not missing
     city = mndt.synthetic_city()
     if quick:
         city, rays_million = mndt.synthetic_city(outdoor_sites=10, indoor_sites=36), 0.1 * rays_million
@@ -62,7 +63,7 @@ def run(*, rays_million: float = 3.0, quick: bool = False) -> Result:
     obstructed = validate_obstructed.run(engine=parameters.engine, quick=quick)
     figures |= {name: obstructed.figures[name] for name in ("nlos_median_gap_db", "nlos_spread_db")}
     figures["peak_mb"] = peak_mb()
-    note = "" if traced else f"no rays: {raytracing.reason_missing()}"
+    note = f"no rays: {missing}" if missing else ""
     return Result("raymap", figures, peers=peers, seeds=[0], note=note)
 
 

@@ -58,10 +58,11 @@ def run(
     else:
         if scenario is None:
             raise InputError("SCENARIO", "missing", allowed="a TOML file or a preset", fix="try mndt run helsinki")
+        from mndt.radio.parameters import DRAFT_MILLION
         from mndt.scenario import load, set_value
 
         chosen = load(scenario)
-        for setting in (*settings, *(["radio.rays_million=0.3"] if draft else [])):
+        for setting in (*settings, *([f"radio.rays_million={DRAFT_MILLION}"] if draft else [])):
             chosen = set_value(chosen, setting)
         finished = runs.run(chosen, policy=policy, minutes=minutes, seed=seed, out=out, force=force, say=say)
     click.echo(planner_table([finished]))

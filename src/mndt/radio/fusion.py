@@ -18,16 +18,14 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int16
 
 from mndt.city.model import City
-from mndt.parallel import side_by_side
 from mndt.radio import pathloss
 from mndt.radio.departures import DepartureMaps, Departures, merge, one_each, stack
 from mndt.radio.diffraction import Pixels, Surface, pixels_of, surface_of, sweep, to_pixels
-from mndt.radio.ground import ROOF_CELL_M, Ground, Place, wall_db
+from mndt.radio.ground import ROOF_CELL_M, Ground, Place, each_place, sight_of, wall_db
 from mndt.radio.inside import fill_inside
 from mndt.radio.layers import encode
 from mndt.radio.obstructed import ObstructedLaw
 from mndt.radio.parameters import RadioParameters
-from mndt.radio.sight import sight_map
 from mndt.streams import Streams
 from mndt.units import db_to_linear, linear_to_db
 
@@ -86,8 +84,7 @@ def fill_layers(
         _write(level[:, :, place.layer], scenery, place, found, seed)
         return found.departures
 
-    first = side_by_side(fill, places[:1], "gain maps", 1)  # alone, so that kernels are compiled once
-    departures = first + side_by_side(fill, places[1:], "gain maps", n_jobs, threads=True)
+    departures = each_place(fill, places, n_jobs)
     cols = ground.building.shape[1]
     return stack(departures, (ground.facade_row * cols + ground.facade_col).ravel().astype(np.int32))
 
@@ -136,21 +133,22 @@ def outdoors(
         scenery.surface, place.x_m, place.y_m, place.height_m, carrier_ghz, own=place.transparent, user_height_m=user_m
     )
     over = to_pixels(swept, scenery.pixels)
-    seen = rays.sight if rays is not None else sight if sight is not None else _sight(ground, place, parameters)
+    if sight is None:
+        sight = rays.sight if rays is not None else sight_of(ground, place, user_m).astype(bool)
     free_db = pathloss.free_space_db(slant_m, carrier_ghz)
-    hidden = ~seen & (ground.building < 0)
+    hidden = ~sight & (ground.building < 0)
     scenario = parameters.scenario if place.own < 0 else "UMi"
     link = ground_m[hidden], carrier_ghz, place.height_m, user_m
     loss_db = free_db.copy()
     loss_db[hidden] += scenery.law.excess_db(scenario, over.excess_db[hidden], *link)
-    up_m = np.where(seen, user_m - place.height_m, np.tan(over.elevation_rad) * ground_m)
+    up_m = np.where(sight, user_m - place.height_m, np.tan(over.elevation_rad) * ground_m)
     departures = _toward_pixels(ground, place, up_m) if place.own < 0 else None
     if rays is not None and departures is not None:
         direct, traced = db_to_linear(-loss_db), rays.gain * db_to_linear(-scenery.law.facade_db)
         departures = merge(departures, direct.ravel(), rays.departures, traced.ravel())
         loss_db = -linear_to_db(direct + traced)
     loss_db[hidden] += scenery.law.missing_db(scenario, (loss_db - free_db)[hidden], *link)
-    return Outdoor((-loss_db).astype(np.float32), seen, departures)
+    return Outdoor((-loss_db).astype(np.float32), sight, departures)
 
 
 def _toward_pixels(ground: Ground, place: Place, up_m: Float64[Array, "rows cols"]) -> Departures:
@@ -159,13 +157,6 @@ def _toward_pixels(ground: Ground, place: Place, up_m: Float64[Array, "rows cols
     east_m = np.asarray((col + 0.5) * ground.pixel_m - place.x_m)
     north_m = np.asarray((row + 0.5) * ground.pixel_m - place.y_m)
     return one_each(east_m, north_m, up_m)
-
-
-def _sight(ground: Ground, place: Place, parameters: RadioParameters) -> Bool[Array, "rows cols"]:
-    return sight_map(
-        ground.roof_m, ground.roof_building, ROOF_CELL_M, place.x_m, place.y_m, place.height_m,
-        own=place.transparent, user_height_m=parameters.user_height_m, pixel_m=ground.pixel_m, wanted=ground.wanted,
-    ).astype(bool)  # fmt: skip
 
 
 def _write(level: Int16[Array, "rows cols"], scenery: Scenery, place: Place, found: Outdoor, seed: int) -> None:

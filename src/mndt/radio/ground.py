@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int32
+from jaxtyping import Bool, Float32, Int32, UInt8
 
 from mndt.city.model import BUILDING_USES, City
+from mndt.parallel import side_by_side
 from mndt.radio import pathloss
 from mndt.radio.layers import Layers
 from mndt.radio.parameters import RadioParameters
+from mndt.radio.sight import sight_map
 from mndt.streams import Streams
 
 if TYPE_CHECKING:
     from mndt.city.raster import Raster
 
 Array = np.ndarray
+Result = TypeVar("Result")
 
 ROOF_CELL_M: Final = 2.0
 """Edge of the raster on which line of sight is decided and edges are found."""
@@ -127,6 +131,20 @@ def place_of(city: City, ground: Ground, layers: Layers, layer: int) -> Place:
         exit_db = float(wall_db(ground, carrier_ghz)[own]) + pathloss.INSIDE_DB_PER_M * depth_m
     transparent = own if own >= 0 else int(value_at(ground.roof_building, ROOF_CELL_M, x_m, y_m))
     return Place(layer, site, carrier_ghz, x_m, y_m, height_m, own, exit_db, transparent)
+
+
+def sight_of(ground: Ground, place: Place, user_height_m: float) -> UInt8[Array, "rows cols"]:
+    """Which pixels a place sees over the roofs, 1 or 0; those that are not wanted are 0."""
+    return sight_map(
+        ground.roof_m, ground.roof_building, ROOF_CELL_M, place.x_m, place.y_m, place.height_m,
+        own=place.transparent, user_height_m=user_height_m, pixel_m=ground.pixel_m, wanted=ground.wanted,
+    )  # fmt: skip
+
+
+def each_place(work: Callable[[Place], Result], places: Sequence[Place], n_jobs: int | None) -> list[Result]:
+    """Do the work of every layer, several at a time; the first one alone, so that kernels are compiled once."""
+    first = side_by_side(work, places[:1], "gain maps", 1)
+    return first + side_by_side(work, places[1:], "gain maps", n_jobs, threads=True)
 
 
 def value_at(raster: Array, cell_m: float, x_m: float, y_m: float) -> Any:

@@ -18,11 +18,10 @@ from jaxtyping import Bool, Float32, Int16
 
 from mndt.city.model import City
 from mndt.errors import InputError
-from mndt.parallel import side_by_side
 from mndt.radio import cache, statistical
 from mndt.radio.aiming import GainMaps, aim, coverage_dbm, re_aim
 from mndt.radio.departures import DepartureMaps, straight
-from mndt.radio.ground import Place, lay_ground, place_of
+from mndt.radio.ground import Place, each_place, lay_ground, place_of
 from mndt.radio.layers import LARGEST_DB, STEPS_PER_DB, Layers, encode, layers_of
 from mndt.radio.parameters import RadioParameters
 
@@ -127,8 +126,7 @@ def _compute(
         def fill(place: Place) -> None:
             statistical.fill_layer(level, place, ground, parameters, seed)
 
-        side_by_side(fill, places[:1], "gain maps", 1)  # alone, so that kernels are compiled once
-        side_by_side(fill, places[1:], "gain maps", n_jobs, threads=True)
+        each_place(fill, places, n_jobs)
         return level, straight(len(layers))
     from mndt.radio import fusion  # its kernels are not needed otherwise
 

@@ -5,7 +5,7 @@ comes down the streets, and by how much it exceeds depends on the city. Its orde
 deep behind high roofs lose more than places just behind an edge. So the sweep's excess D decides where a
 place stands among all obstructed places at its distance, and TR 38.901 decides what that means in dB::
 
-    L = L_free + max(6, T(d) + offset + sigma * clip((D - M(d)) / S(d), -2.5, 2.5))
+    L = L_free + max(6, T(d) + sigma * clip((D - M(d)) / S(d), -2.5, 2.5))
 
 M and S are the median and the spread of D over the station's obstructed places at distance d, T the
 scenario's median loss without line of sight over free space (table 7.4.1-1), and sigma the spread that the

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, ClassVar, Final, Literal, get_args, get_origin, get_type_hints
 
 from annotated_types import Interval
 
 from mndt.errors import InputError, unknown_name
 from mndt.radio.fading import FadingLaw
+
+DRAFT_MILLION: Final = 0.3
+"""Rays from each station, in millions, that do for a first look."""
 
 Law = Literal["rayleigh", "rician", "nakagami", "none"]
 

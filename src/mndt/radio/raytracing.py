@@ -20,6 +20,7 @@ from mndt.city.raster import Raster
 from mndt.errors import InputError
 from mndt.parallel import by_rows
 from mndt.radio.departures import UNIT, WHOLE, Departures
+from mndt.radio.parameters import DRAFT_MILLION
 
 Array = np.ndarray
 
@@ -27,7 +28,7 @@ LEAST_M: Final = 0.5
 """Lower buildings are left out of the scene."""
 
 DEFAULT_RAYS: Final = 3_000_000
-DRAFT_RAYS: Final = 300_000
+DRAFT_RAYS: Final = round(DRAFT_MILLION * 1e6)
 
 _NEAR_UP: Final = 0.03
 _NEAR_LEVEL: Final = 0.2
@@ -167,13 +168,6 @@ def path_gain(
     stage.stand(at_m[0] - scene.width_m / 2, at_m[1] - scene.depth_m / 2, at_m[2])
     amplitude = stage.amplitudes(np.asarray(points_m, float) - (scene.width_m / 2, scene.depth_m / 2, 0.0), wanted)
     return np.asarray(abs(amplitude.sum(axis=1)) ** 2 if coherent else (abs(amplitude) ** 2).sum(axis=1))
-
-
-def reason_missing() -> str | None:
-    """Why rays cannot be traced here, with the fix, in one sentence; None if they can."""
-    from mndt.radio import _llvm
-
-    return _llvm.why_not() or None
 
 
 def reaim_errors(city: City, *, quick: bool = False) -> dict[str, float]:

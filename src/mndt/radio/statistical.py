@@ -11,8 +11,8 @@ from dataclasses import astuple
 import numpy as np
 from jaxtyping import Float32, Int16
 
-from mndt.radio import pathloss, sight
-from mndt.radio.ground import ROOF_CELL_M, Ground, Place, wall_db
+from mndt.radio import pathloss
+from mndt.radio.ground import Ground, Place, sight_of, wall_db
 from mndt.radio.inside import fill_inside
 from mndt.radio.parameters import RadioParameters
 from mndt.radio.shadowing import unit_field
@@ -31,10 +31,7 @@ def fill_layer(
 
     own = place.own
     scenario = parameters.scenario if own < 0 else "UMi"
-    seen = sight.sight_map(
-        ground.roof_m, ground.roof_building, ROOF_CELL_M, place.x_m, place.y_m, place.height_m,
-        own=place.transparent, user_height_m=parameters.user_height_m, pixel_m=ground.pixel_m, wanted=ground.wanted,
-    )  # fmt: skip
+    seen = sight_of(ground, place, parameters.user_height_m)
     rng = Streams(seed).generator("shadowing", place.site)
     sigma_db, fields = _shadows(ground, parameters, scenario, own, rng)
     law = pathloss.loss_law(scenario, place.carrier_ghz, place.height_m, parameters.user_height_m)
