@@ -352,7 +352,7 @@ class Channel:
             blocks=np.where(on, cells.blocks, 0).astype(np.int32),
             block_hz=cells.block_hz.astype(np.float32),
             noise_w=self.noise_w,
-            key=self.fading_keys(users, key, second),
+            key=self.fading_keys(users.x_m, users.y_m, key, second),
             bank=self.bank,
             blocks_per_group=max(1, round(self.parameters.coherence_mhz * 1e6 / float(np.median(cells.block_hz)))),
         )
@@ -362,10 +362,12 @@ class Channel:
         )  # fmt: skip
         return links
 
-    def fading_keys(self, users: Users, key: np.uint32, second: int) -> Int32[Array, "users"]:
+    def fading_keys(
+        self, x_m: Array, y_m: Array, key: np.uint32, second: int, row: Int[Array, "users"] | None = None
+    ) -> Int32[Array, "users"]:
         """Fading stays while a user keeps still: see `doppler.fading_keys`."""
         ghz = float(np.median(self.city.cells.carrier_hz)) / 1e9
-        return fading_keys(int(key), users.x_m, users.y_m, ghz, second=second, still_s=self.parameters.still_s)
+        return fading_keys(int(key), x_m, y_m, ghz, second=second, still_s=self.parameters.still_s, row=row)
 
     def follow(
         self, links: Links, users: Users, settings: CellSettings, moved: Int[Array, "some"], key: np.uint32
@@ -389,7 +391,7 @@ class Channel:
         )  # fmt: skip
         everyone = replace(links, level=links.level.copy(), rank=links.rank.copy(), key=links.key.copy())
         everyone.level[moved], everyone.rank[moved] = level, rank
-        everyone.key[moved] = self.fading_keys(users, key, 0)[moved]
+        everyone.key[moved] = self.fading_keys(users.x_m[moved], users.y_m[moved], key, 0, moved)
         return everyone
 
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from jaxtyping import Complex128, Float, Float64, Int32
+from jaxtyping import Complex128, Float, Float64, Int, Int32
 from numpy.typing import ArrayLike, NDArray
 
 from mndt.radio.fading import R_MAX, amplitude_table
@@ -90,6 +90,7 @@ def fading_keys(
     *,
     second: int = 0,
     still_s: float | None = None,
+    row: Int[Array, "users"] | None = None,
 ) -> Int32[Array, "users"]:
     """A key of fading for each user, the same as long as the channel stays the same.
 
@@ -100,6 +101,7 @@ def fading_keys(
         second: of the run.
         still_s: seconds after which people and cars near by have changed the channel of a user who keeps still, at
             moments of the user's own; None = never.
+        row: of these users in the population; default: they are all of it.
 
     Returns:
         Key per user; mix it with the user's row, so that users on one spot fade apart.
@@ -113,7 +115,8 @@ def fading_keys(
     column, row = (np.floor(np.asarray(at, np.float64) * per_m).astype(np.int64) for at in (x_m, y_m))
     mixed = _mix(_mix(np.uint32(key % 2**32) + _words(column)) ^ _words(row + 0x51ED))
     if still_s is not None:
-        first = _mix(_words(np.arange(len(column)))) * 2.0**-32  # users' surroundings change at different times
+        row = np.arange(len(column)) if row is None else row.astype(np.int64)
+        first = _mix(_words(row)) * 2.0**-32  # users' surroundings change at different times
         mixed = _mix(mixed ^ _words(np.floor(second / still_s + first).astype(np.int64)))
     return mixed.view(np.int32)
 
