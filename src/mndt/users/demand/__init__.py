@@ -1,0 +1,29 @@
+"""Traffic demand: what users ask for each second, and how traffic of whole places goes through the week."""
+
+from mndt.users.demand.own import (
+    PREFERENCES,
+    PROFILES,
+    DemandParameters,
+    DemandSource,
+    OwnDemand,
+    Sessions,
+    active_share,
+    mean_rate_bps,
+    random_clusters,
+    session_shares,
+    start_rates_hz,
+)
+
+__all__ = [
+    "PREFERENCES",
+    "PROFILES",
+    "DemandParameters",
+    "DemandSource",
+    "OwnDemand",
+    "Sessions",
+    "active_share",
+    "mean_rate_bps",
+    "random_clusters",
+    "session_shares",
+    "start_rates_hz",
+]
