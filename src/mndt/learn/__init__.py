@@ -1,0 +1,1 @@
+"""Everything trained. JAX is imported here and in `mndt.optimise` only, inside functions."""

@@ -1,0 +1,290 @@
+"""A learned spatiotemporal point process of schedules: when people leave, for where, and how long it takes.
+
+After every stay a gated recurrent unit gives the law of the next departure (a mixture of log-normal waiting
+times and of normal times of the day), then of the place: one of those remembered, or a new one whose
+displacement has a density in the plane (mixture of log-normal distances, from here or from home, times a
+von Mises law of the direction). It is the kind of generator of the paper's reference [4], with densities in
+closed form. Weights come from `mndt.learn.schedule`; this module only draws.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from jaxtyping import Float64, Int32
+from scipy.special import ndtr, ndtri
+
+from mndt.errors import InputError
+from mndt.users import _point_net as net
+from mndt.users._course import N_CHOICE, N_INPUTS, N_PLACE, RESET, SLOTS, Course, harmonics
+from mndt.users.schedule_events import TRAITS, Templates
+from mndt.users.schedule_statistics import TripTable
+
+Array = np.ndarray
+VERSION: Final = 1
+_TEMPLATE: Final = ("traits", "day_start", "days", "home_x_m", "home_y_m", "start_x_m", "start_y_m")
+
+
+@dataclass(frozen=True)
+class PointProcess:
+    """Weights, the people it was fitted to (without their trips), and the places they share, if any."""
+
+    weights: dict[str, Array]
+    templates: Templates
+    mean: Float64[Array, "traits"]
+    deviation: Float64[Array, "traits"]
+    scale_m: float  # distance of a typical step
+    bandwidth: float  # of the kernel that smooths the traits, in deviations
+    place_x_m: Float64[Array, "places"]
+    place_y_m: Float64[Array, "places"]
+    place_visits: Float64[Array, "places"]
+    day_shares: Float64[Array, "7"]  # of people who leave their place on a day of the week
+
+    def standard(self, traits: Array) -> Array:
+        """Traits in deviations from the mean."""
+        return np.clip((traits - self.mean) / self.deviation, -4.0, 4.0)
+
+    def draw_people(self, n: int, rng: np.random.Generator) -> tuple[Templates, Array]:
+        """`n` people: observation days of persons drawn at random, and their traits, smoothed."""
+        people = self.templates.take(rng.integers(len(self.templates), size=n))
+        shrink = np.sqrt(1.0 - self.bandwidth**2)
+        z = self.standard(people.traits) * shrink + self.bandwidth * rng.standard_normal(people.traits.shape)
+        return people, z
+
+    def sample(self, n: int, rng: np.random.Generator) -> TripTable:
+        """The diary of `n` people who do not exist."""
+        people, z = self.draw_people(n, rng)
+        days = people.day_table()
+        course = Course(days, z, self.scale_m, people.start_x_m, people.start_y_m)
+        space = Space.of(self)
+        parts = [[] for _ in range(7)]
+        drawing = Drawing(self, course, rng)
+        while True:
+            trips = drawing.next_trips(space, people.home_x_m, people.home_y_m)
+            if trips is None:
+                break
+            for part, values in zip(parts, trips, strict=True):
+                part.append(values)
+        columns = [np.concatenate(part) if part else np.zeros(0) for part in parts]
+        order = np.lexsort((columns[1], columns[0]))
+        person, *rest = (column[order] for column in columns)
+        return TripTable(person.astype(np.int32), *rest)
+
+
+@dataclass(frozen=True)
+class Space:
+    """Where new places may be: anywhere, or at given places, the more visited ones first."""
+
+    x_m: Array
+    y_m: Array
+    weight: Array
+    tree: object | None
+
+    @classmethod
+    def of(cls, process: PointProcess) -> Space:
+        """The places the people of the diary shared; anywhere if they shared none."""
+        return cls.at(process.place_x_m, process.place_y_m, process.place_visits)
+
+    @classmethod
+    def at(cls, x_m: Array, y_m: Array, weight: Array) -> Space:
+        """Places with weights; none: anywhere."""
+        if not len(x_m):
+            return cls(x_m, y_m, weight, None)
+        from scipy.spatial import cKDTree
+
+        return cls(x_m, y_m, weight, cKDTree(np.column_stack([x_m, y_m])))
+
+    def settle(
+        self, x: Array, y: Array, here_x: Array, here_y: Array, rng: np.random.Generator
+    ) -> tuple[Array, Array, Array]:
+        """The given places nearest to points: one of the four nearest but the one people are at; row or -1."""
+        if self.tree is None:
+            return x, y, np.full(len(x), -1)
+        k = min(5, len(self.x_m))
+        gap, row = self.tree.query(np.column_stack([x, y]), k=k)  # type: ignore[attr-defined]
+        gap, row = gap.reshape(len(x), k), row.reshape(len(x), k)
+        here = np.hypot(self.x_m[row] - here_x[:, None], self.y_m[row] - here_y[:, None]) < 1.0
+        gap = np.where(here, np.inf, gap)
+        first = np.maximum(gap.min(axis=1, keepdims=True), 1.0)
+        with np.errstate(invalid="ignore"):
+            weight = self.weight[row] * np.exp(-4.0 * (gap / first - 1.0))
+        total = np.cumsum(np.where(np.isfinite(gap), weight, 0.0), axis=1)
+        hit = (total < (rng.random(len(x)) * total[:, -1])[:, None]).sum(axis=1)
+        chosen = row[np.arange(len(x)), np.minimum(hit, k - 1)]
+        return self.x_m[chosen], self.y_m[chosen], chosen
+
+
+class Drawing:
+    """Draws event after event for many people; only those who still have a trip to come are looked at."""
+
+    def __init__(self, process: PointProcess, course: Course, rng: np.random.Generator) -> None:
+        self.process, self.course, self.rng = process, course, rng
+        self.rows = np.flatnonzero(course.n_days > 0)
+        self.h = np.zeros((len(course.days), net.HIDDEN), np.float32)
+        self.n_events = 0
+
+    def next_trips(self, space: Space, home_x: Array, home_y: Array) -> tuple[Array, ...] | None:
+        """Person, departure, arrival, from and to (x, y) of everyone's next trip; None when all are done."""
+        course, p, rng = self.course, self.process.weights, self.rng
+        self.rows = self.rows[course.day[self.rows] < course.n_days[self.rows]]
+        if not len(self.rows):
+            return None
+        rows = self.rows
+        if self.n_events % RESET == 0:
+            self.h[:] = 0.0
+        self.n_events += 1
+        x = course.inputs(rows)
+        h = net.recur(np, p, self.h[rows], x)
+        self.h[rows] = h
+        leave = draw_departure(net.waiting(np, p, h, x), course.now_h[rows], course.limit_h[rows], rng)
+        stops = (leave >= 24.0) & (course.day[rows] + 1 >= course.n_days[rows])
+        course.day[rows[stops]] = course.n_days[rows[stops]]
+        go = ~stops
+        rows, x, h, leave = rows[go], x[go], h[go], leave[go]
+        if not len(rows):
+            return self.next_trips(space, home_x, home_y)
+        c = course.choice_inputs(rows, leave)
+        places, open_ = course.place_inputs(rows, leave)
+        log_choice, log_gate, frames = net.choosing(np, p, h, x, c, places, open_)
+        slot = _pick(log_choice, rng) - 1
+        at = course.at[rows]
+        from_x, from_y = course.x[rows, at], course.y[rows, at]
+        to_x, to_y = course.x[rows, slot], course.y[rows, slot]
+        new = np.flatnonzero(slot < 0)
+        if len(new):
+            jump = _some(log_gate, frames, new)
+            nx, ny = self._explore(rows[new], *jump)
+            hx, hy = home_x[rows[new]], home_y[rows[new]]
+            nx, ny, _ = space.settle(nx + hx, ny + hy, from_x[new] + hx, from_y[new] + hy, rng)
+            to_x[new], to_y[new] = nx - hx, ny - hy
+        lasts = self._travel(rows, leave, np.hypot(to_x - from_x, to_y - from_y))
+        depart, arrive = self._real(rows, leave, lasts)
+        course.move(rows, leave, lasts / 3600.0, slot, to_x, to_y)
+        hx, hy = home_x[rows], home_y[rows]
+        return rows, depart, arrive, from_x + hx, from_y + hy, to_x + hx, to_y + hy
+
+    def _explore(self, rows: Array, log_gate: Array, frames: tuple[Array, ...]) -> tuple[Array, Array]:
+        """New places, from home at (0, 0)."""
+        course, rng, n = self.course, self.rng, len(rows)
+        at = course.at[rows]
+        d, cos_home, sin_home = course.frame(rows)
+        home = (rng.random(n) < np.exp(log_gate[:, 1])) & (d > 1.0)
+        out = []
+        for f in range(2):
+            log_weight, mean, width, kappa = frames[4 * f : 4 * f + 4]
+            k = _pick(log_weight, rng)
+            one = np.arange(n)
+            log_d = mean[one, k] + width[one, k] * rng.standard_normal(n)
+            distance = course.scale_m * np.exp(np.clip(log_d, -6.0, 9.0))
+            # axis from here towards home, and from home towards here; without one any direction
+            strength = np.where(d > 1.0, kappa, 0.0)
+            angle = rng.vonmises(0.0, np.maximum(np.abs(strength), 1e-9)) + np.where(strength < 0, np.pi, 0.0)
+            sign = 1.0 if f == 0 else -1.0
+            ux, uy = sign * cos_home, sign * sin_home
+            dx = distance * (np.cos(angle) * ux - np.sin(angle) * uy)
+            dy = distance * (np.cos(angle) * uy + np.sin(angle) * ux)
+            out.append((dx, dy))
+        x, y = course.x[rows, at], course.y[rows, at]
+        return np.where(home, out[1][0], x + out[0][0]), np.where(home, out[1][1], y + out[0][1])
+
+    def _travel(self, rows: Array, leave_h: Array, distance_m: Array) -> Array:
+        """Seconds a trip takes, at least 30."""
+        inputs = travel_inputs(self.course, rows, leave_h, distance_m)
+        log_weight, mean, width = net.travelling(np, self.process.weights, inputs)
+        k, one = _pick(log_weight, self.rng), np.arange(len(rows))
+        minutes = np.exp(mean[one, k] + width[one, k] * self.rng.standard_normal(len(rows)))
+        return np.clip(60.0 * minutes, 30.0, 30 * 3600.0)
+
+    def _real(self, rows: Array, leave_h: Array, lasts_s: Array) -> tuple[Array, Array]:
+        """Departure and arrival since a Monday's midnight."""
+        course = self.course
+        number = course.day[rows] + (leave_h >= 24.0)
+        day = course.days[rows, np.minimum(number, course.days.shape[1] - 1)]
+        depart = 86_400.0 * day + 3600.0 * (leave_h % 24.0)
+        return depart, depart + lasts_s
+
+
+def travel_inputs(course: Course, rows: Array, leave_h: Array, distance_m: Array) -> Array:
+    """[rows, traits + 7]: traits, distance and clock."""
+    clock = harmonics(leave_h)
+    return np.concatenate(
+        [course.traits[rows], 0.5 * course.log_distance(distance_m)[:, None], clock], axis=1
+    ).astype(np.float32)
+
+
+def draw_departure(mixture: tuple[Array, ...], now_h: Array, limit_h: Array, rng: np.random.Generator) -> Array:
+    """Departures between now and the limit, by the truncated mixture: a component by its mass there, then inside it."""
+    log_weight, wait_mean, wait_width, clock_mean, clock_width = (v.astype(np.float64) for v in mixture)
+    n, waits = len(now_h), wait_mean.shape[1]
+    room = np.log(np.maximum(limit_h - now_h, 1e-6))[:, None]
+    low = np.concatenate([np.zeros((n, waits)), ndtr((now_h[:, None] - clock_mean) / clock_width)], axis=1)
+    high = np.concatenate(
+        [ndtr((room - wait_mean) / wait_width), ndtr((limit_h[:, None] - clock_mean) / clock_width)], axis=1
+    )
+    mass = np.concatenate([np.maximum(high - low, 0.0), np.ones((n, 1))], axis=1) * np.exp(log_weight)
+    total = np.cumsum(mass, axis=1)
+    k = (total < (rng.random(n) * total[:, -1])[:, None]).sum(axis=1)
+    k = np.minimum(k, mass.shape[1] - 1)
+    u, one = rng.random(n), np.arange(n)
+    inner = np.minimum(k, low.shape[1] - 1)
+    a, b = low[one, inner], high[one, inner]
+    q = ndtri(np.clip(a + u * (b - a), 1e-15, 1.0 - 1e-15))
+    j = np.minimum(inner, waits - 1)
+    waited = now_h + np.exp(wait_mean[one, j] + wait_width[one, j] * q)
+    i = np.maximum(inner - waits, 0)
+    by_clock = clock_mean[one, i] + clock_width[one, i] * q
+    even = now_h + u * (limit_h - now_h)
+    leave = np.where(k == low.shape[1], even, np.where(k < waits, waited, by_clock))
+    return np.clip(leave, now_h + 1.0 / 120.0, np.maximum(limit_h - 1.0 / 3600.0, now_h + 1.0 / 120.0))
+
+
+def _pick(log_weight: Array, rng: np.random.Generator) -> Array:
+    """One column for each row, by its probability."""
+    total = np.cumsum(np.exp(log_weight), axis=1)
+    hit = (total < (rng.random(len(log_weight)) * total[:, -1])[:, None]).sum(axis=1)
+    return np.minimum(hit, log_weight.shape[1] - 1)
+
+
+def _some(log_gate: Array, frames: tuple[Array, ...], rows: Array) -> tuple[Array, tuple[Array, ...]]:
+    return log_gate[rows], tuple(part[rows] for part in frames)
+
+
+def save(process: PointProcess, path: Path) -> None:
+    """Write the weights as one .npz, whole or not at all."""
+    from mndt.files import whole_file
+
+    content = {f"weight_{name}": values for name, values in process.weights.items()}
+    content |= {f"template_{name}": getattr(process.templates, name) for name in _TEMPLATE}
+    names = ("mean", "deviation", "place_x_m", "place_y_m", "place_visits", "day_shares")
+    content |= {name: getattr(process, name) for name in names}
+    numbers = np.array([VERSION, process.scale_m, process.bandwidth])
+    with whole_file(path) as part, part.open("wb") as stream:
+        np.savez_compressed(stream, schedule_point_process=numbers, **content)
+
+
+def load(path: Path) -> PointProcess:
+    """Read weights.
+
+    Raises:
+        InputError: no such file, or it is none of ours.
+    """
+    allowed, fix = "weights that `mndt train schedule` wrote", "train them"
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            content = {name: file[name] for name in file.files}
+    except (OSError, ValueError) as error:
+        raise InputError("weights", f"{path} ({type(error).__name__})", allowed=allowed, fix=fix) from None
+    if "schedule_point_process" not in content or content["schedule_point_process"][0] != VERSION:
+        raise InputError("weights", path, allowed=allowed, fix=fix)
+    weights = {name: content[f"weight_{name}"] for name in net.shapes(len(TRAITS)) if f"weight_{name}" in content}
+    if {name: values.shape for name, values in weights.items()} != net.shapes(len(TRAITS)):
+        raise InputError("weights", path, allowed=allowed, fix="train them with this version")
+    templates = Templates(*(content[f"template_{name}"] for name in _TEMPLATE))
+    _, scale, bandwidth = content["schedule_point_process"]
+    return PointProcess(
+        weights, templates, content["mean"], content["deviation"], float(scale), float(bandwidth),
+        content["place_x_m"], content["place_y_m"], content["place_visits"], content["day_shares"],
+    )  # fmt: skip
