@@ -21,7 +21,7 @@ from mndt.parallel import bar
 from mndt.streams import Streams
 from mndt.users import _point_net as net
 from mndt.users.point_process import PointProcess
-from mndt.users.schedule_events import TRAITS, is_shared, templates_of
+from mndt.users.schedule_events import TRAITS, homes_of, is_shared, templates_of
 
 Array = np.ndarray
 
@@ -67,14 +67,21 @@ def train(
     chunks = follow(diary, mean, deviation, scale)
     rng = streams.generator("train-schedule")
     weights, info = _fit(chunks, diary, rng, began + seconds, steps, started=began)
-    shared = is_shared(diary)
-    visits = np.bincount(diary.to_place, minlength=len(diary.place_x_m)).astype(float)
-    some = np.flatnonzero(visits > 0) if shared else np.zeros(0, int)
     process = PointProcess(
-        weights, templates, mean, deviation, scale, BANDWIDTH,
-        diary.place_x_m[some], diary.place_y_m[some], visits[some], _day_shares(diary),
-    )  # fmt: skip
+        weights, templates, mean, deviation, scale, BANDWIDTH, *_shared_places(diary), _day_shares(diary)
+    )
     return process, info
+
+
+def _shared_places(diary: Diary) -> list[Array]:
+    """Positions, visitors, departures and homes of the places people share; nothing if they share few."""
+    n = len(diary.place_x_m)
+    pairs = np.unique(np.column_stack([diary.person, diary.to_place]), axis=0)
+    visitors = np.bincount(pairs[:, 1], minlength=n).astype(float)
+    stays = np.bincount(diary.from_place, minlength=n).astype(float)
+    homes = np.bincount(homes_of(diary), minlength=n).astype(float)
+    some = np.flatnonzero(visitors + homes > 0) if is_shared(diary) else np.zeros(0, int)
+    return [values[some] for values in (diary.place_x_m, diary.place_y_m, visitors, stays, homes)]
 
 
 def _day_shares(diary: Diary) -> Array:

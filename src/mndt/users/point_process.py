@@ -19,7 +19,8 @@ from scipy.special import ndtr, ndtri
 
 from mndt.errors import InputError
 from mndt.users import _point_net as net
-from mndt.users._course import N_CHOICE, N_INPUTS, N_PLACE, RESET, SLOTS, Course, harmonics
+from mndt.users._course import RESET, Course, harmonics
+from mndt.users._space import Space
 from mndt.users.schedule_events import TRAITS, Templates
 from mndt.users.schedule_statistics import TripTable
 
@@ -40,7 +41,9 @@ class PointProcess:
     bandwidth: float  # of the kernel that smooths the traits, in deviations
     place_x_m: Float64[Array, "places"]
     place_y_m: Float64[Array, "places"]
-    place_visits: Float64[Array, "places"]
+    place_visits: Float64[Array, "places"]  # people who ever went there
+    place_stays: Float64[Array, "places"]  # trips that begin there
+    place_homes: Float64[Array, "places"]  # people who live there
     day_shares: Float64[Array, "7"]  # of people who leave their place on a day of the week
 
     def standard(self, traits: Array) -> Array:
@@ -54,12 +57,20 @@ class PointProcess:
         z = self.standard(people.traits) * shrink + self.bandwidth * rng.standard_normal(people.traits.shape)
         return people, z
 
+    def space(self) -> Space | None:
+        """The places the people of the diary shared; None: they shared none, new places may be anywhere."""
+        if not len(self.place_x_m):
+            return None
+        return Space.at(
+            self.place_x_m, self.place_y_m, self.place_visits, self.place_stays, self.place_homes, self.scale_m
+        )
+
     def sample(self, n: int, rng: np.random.Generator) -> TripTable:
         """The diary of `n` people who do not exist."""
         people, z = self.draw_people(n, rng)
         days = people.day_table()
         course = Course(days, z, self.scale_m, people.start_x_m, people.start_y_m)
-        space = Space.of(self)
+        space = self.space()
         parts = [[] for _ in range(7)]
         drawing = Drawing(self, course, rng)
         while True:
@@ -74,49 +85,6 @@ class PointProcess:
         return TripTable(person.astype(np.int32), *rest)
 
 
-@dataclass(frozen=True)
-class Space:
-    """Where new places may be: anywhere, or at given places, the more visited ones first."""
-
-    x_m: Array
-    y_m: Array
-    weight: Array
-    tree: object | None
-
-    @classmethod
-    def of(cls, process: PointProcess) -> Space:
-        """The places the people of the diary shared; anywhere if they shared none."""
-        return cls.at(process.place_x_m, process.place_y_m, process.place_visits)
-
-    @classmethod
-    def at(cls, x_m: Array, y_m: Array, weight: Array) -> Space:
-        """Places with weights; none: anywhere."""
-        if not len(x_m):
-            return cls(x_m, y_m, weight, None)
-        from scipy.spatial import cKDTree
-
-        return cls(x_m, y_m, weight, cKDTree(np.column_stack([x_m, y_m])))
-
-    def settle(
-        self, x: Array, y: Array, here_x: Array, here_y: Array, rng: np.random.Generator
-    ) -> tuple[Array, Array, Array]:
-        """The given places nearest to points: one of the four nearest but the one people are at; row or -1."""
-        if self.tree is None:
-            return x, y, np.full(len(x), -1)
-        k = min(5, len(self.x_m))
-        gap, row = self.tree.query(np.column_stack([x, y]), k=k)  # type: ignore[attr-defined]
-        gap, row = gap.reshape(len(x), k), row.reshape(len(x), k)
-        here = np.hypot(self.x_m[row] - here_x[:, None], self.y_m[row] - here_y[:, None]) < 1.0
-        gap = np.where(here, np.inf, gap)
-        first = np.maximum(gap.min(axis=1, keepdims=True), 1.0)
-        with np.errstate(invalid="ignore"):
-            weight = self.weight[row] * np.exp(-4.0 * (gap / first - 1.0))
-        total = np.cumsum(np.where(np.isfinite(gap), weight, 0.0), axis=1)
-        hit = (total < (rng.random(len(x)) * total[:, -1])[:, None]).sum(axis=1)
-        chosen = row[np.arange(len(x)), np.minimum(hit, k - 1)]
-        return self.x_m[chosen], self.y_m[chosen], chosen
-
-
 class Drawing:
     """Draws event after event for many people; only those who still have a trip to come are looked at."""
 
@@ -126,7 +94,7 @@ class Drawing:
         self.h = np.zeros((len(course.days), net.HIDDEN), np.float32)
         self.n_events = 0
 
-    def next_trips(self, space: Space, home_x: Array, home_y: Array) -> tuple[Array, ...] | None:
+    def next_trips(self, space: Space | None, home_x: Array, home_y: Array) -> tuple[Array, ...] | None:
         """Person, departure, arrival, from and to (x, y) of everyone's next trip; None when all are done."""
         course, p, rng = self.course, self.process.weights, self.rng
         self.rows = self.rows[course.day[self.rows] < course.n_days[self.rows]]
@@ -156,10 +124,13 @@ class Drawing:
         new = np.flatnonzero(slot < 0)
         if len(new):
             jump = _some(log_gate, frames, new)
-            nx, ny = self._explore(rows[new], *jump)
-            hx, hy = home_x[rows[new]], home_y[rows[new]]
-            nx, ny, _ = space.settle(nx + hx, ny + hy, from_x[new] + hx, from_y[new] + hy, rng)
-            to_x[new], to_y[new] = nx - hx, ny - hy
+            if space is None:
+                to_x[new], to_y[new] = self._explore(rows[new], *jump)
+            else:
+                hx, hy = home_x[rows[new]], home_y[rows[new]]
+                here = (from_x[new] + hx, from_y[new] + hy)
+                x_new, y_new = space.choose(*jump, here, (hx, hy), course.scale_m, rng)
+                to_x[new], to_y[new] = x_new - hx, y_new - hy
         lasts = self._travel(rows, leave, np.hypot(to_x - from_x, to_y - from_y))
         depart, arrive = self._real(rows, leave, lasts)
         course.move(rows, leave, lasts / 3600.0, slot, to_x, to_y)
@@ -258,7 +229,7 @@ def save(process: PointProcess, path: Path) -> None:
 
     content = {f"weight_{name}": values for name, values in process.weights.items()}
     content |= {f"template_{name}": getattr(process.templates, name) for name in _TEMPLATE}
-    names = ("mean", "deviation", "place_x_m", "place_y_m", "place_visits", "day_shares")
+    names = ("mean", "deviation", "place_x_m", "place_y_m", "place_visits", "place_stays", "place_homes", "day_shares")
     content |= {name: getattr(process, name) for name in names}
     numbers = np.array([VERSION, process.scale_m, process.bandwidth])
     with whole_file(path) as part, part.open("wb") as stream:
@@ -286,5 +257,5 @@ def load(path: Path) -> PointProcess:
     _, scale, bandwidth = content["schedule_point_process"]
     return PointProcess(
         weights, templates, content["mean"], content["deviation"], float(scale), float(bandwidth),
-        content["place_x_m"], content["place_y_m"], content["place_visits"], content["day_shares"],
+        *(content[f"place_{name}"] for name in ("x_m", "y_m", "visits", "stays", "homes")), content["day_shares"],
     )  # fmt: skip

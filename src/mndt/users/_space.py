@@ -1,0 +1,120 @@
+"""Where new places may be: anywhere in the plane, or at given places.
+
+Among given places the learned density of the displacement acts as a deterrence: place j has weight
+``m_j p(d_ij) / q(d_ij)`` with m_j its popularity, p the learned density of the distance and q the density of
+the distances there are between people and (popular) places. So the map decides what there is, and the law
+how far people go for it; borders and gaps need no special case.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+
+Array = np.ndarray
+
+MOST_CANDIDATES: Final = 256
+_GRID: Final = np.linspace(-6.0, 9.0, 76)
+"""Logarithm of the distance, in units of the process's scale, at which densities are tabulated."""
+
+
+@dataclass(frozen=True)
+class Space:
+    """Places with their popularity, and the log density of distances to them from where people are and live."""
+
+    x_m: Array
+    y_m: Array
+    weight: Array
+    total: Array  # running sum of the weights
+    log_supply: Array  # [2, grid]: from here, from home
+
+    @classmethod
+    def at(
+        cls, x_m: Array, y_m: Array, weight: Array, origin_weight: Array, home_weight: Array, scale_m: float
+    ) -> Space:
+        """Places by weight; how likely people are, and live, at each of them."""
+        rng = np.random.default_rng(0)  # which origins stand for all is no draw of the twin
+        supply = []
+        for from_weight in (origin_weight, home_weight):
+            rows = rng.choice(len(x_m), size=min(len(x_m), 300), replace=False)
+            rows = rows[from_weight[rows] > 0] if (from_weight[rows] > 0).any() else rows
+            d = np.hypot(x_m[rows, None] - x_m, y_m[rows, None] - y_m)
+            w = np.maximum(from_weight[rows], 1e-9)[:, None] * weight[None, :] * (d > 1.0)
+            supply.append(_density(np.log(np.maximum(d, scale_m / 300.0) / scale_m).ravel(), w.ravel()))
+        return cls(x_m, y_m, weight, np.cumsum(weight), np.array(supply))
+
+    def choose(
+        self,
+        log_gate: Array,
+        frames: tuple[Array, ...],
+        here: tuple[Array, Array],
+        home: tuple[Array, Array],
+        scale_m: float,
+        rng: np.random.Generator,
+    ) -> tuple[Array, Array]:
+        """A place for each person that is neither where they are nor their home.
+
+        Args:
+            log_gate, frames: the law of the displacement, see `_point_net.choosing`.
+            here, home: positions.
+            scale_m: of the law.
+            rng: draws candidates and one of them.
+        """
+        n, one = len(here[0]), np.arange(len(here[0]))[:, None]
+        some = len(self.x_m) > MOST_CANDIDATES
+        if some:
+            row = np.searchsorted(self.total, rng.random((n, MOST_CANDIDATES)) * self.total[-1], side="right")
+            row = np.minimum(row, len(self.x_m) - 1)
+        else:
+            row = np.broadcast_to(np.arange(len(self.x_m)), (n, len(self.x_m)))
+        x, y = self.x_m[row], self.y_m[row]
+        axis_x, axis_y = home[0] - here[0], home[1] - here[1]
+        length = np.hypot(axis_x, axis_y)
+        away = length > 1.0
+        score = np.zeros(row.shape)
+        allowed = np.ones(row.shape, bool)
+        for f, (ox, oy) in enumerate((here, home)):
+            log_weight, mean, width, kappa = frames[4 * f : 4 * f + 4]
+            dx, dy = x - ox[:, None], y - oy[:, None]
+            d = np.hypot(dx, dy)
+            allowed &= d > 1.0
+            table = _mixture(log_weight, mean, width) - self.log_supply[f]
+            at = (np.log(np.maximum(d, scale_m / 300.0) / scale_m) - _GRID[0]) / (_GRID[1] - _GRID[0])
+            at = np.clip(at, 0.0, len(_GRID) - 1.001)
+            low = at.astype(int)
+            ratio = table[one, low] * (1.0 - (at - low)) + table[one, low + 1] * (at - low)
+            sign = 1.0 if f == 0 else -1.0
+            cosine = sign * (dx * axis_x[:, None] + dy * axis_y[:, None]) / np.maximum(d * length[:, None], 1e-9)
+            strength = np.where(away, kappa, 0.0)
+            turned = strength[:, None] * cosine - np.log(np.i0(strength))[:, None]
+            gate = log_gate[:, f] if f else np.where(away, log_gate[:, 0], 0.0)
+            part = np.exp(np.clip(ratio + turned + gate[:, None], -60.0, 60.0))
+            score += part if not f else np.where(away[:, None], part, 0.0)
+        score = np.where(allowed, score if some else score * self.weight[None, :], 0.0)
+        total = np.cumsum(score, axis=1)
+        hit = (total < (rng.random(n) * total[:, -1])[:, None]).sum(axis=1)
+        chosen = row[one[:, 0], np.minimum(hit, row.shape[1] - 1)]
+        return self.x_m[chosen], self.y_m[chosen]
+
+
+def _density(values: Array, weight: Array) -> Array:
+    """Log density on the grid, smoothed over its neighbours; never below a thousandth of the mean."""
+    step = _GRID[1] - _GRID[0]
+    row = np.clip(np.rint((values - _GRID[0]) / step).astype(int), 0, len(_GRID) - 1)
+    count = np.bincount(row, weight, len(_GRID))
+    kernel = np.exp(-0.5 * np.linspace(-2, 2, 5) ** 2)
+    smooth = np.convolve(count, kernel / kernel.sum(), mode="same")
+    smooth = smooth / max(smooth.sum() * step, 1e-300)
+    return np.asarray(np.log(np.maximum(smooth, 1e-4)))
+
+
+def _mixture(log_weight: Array, mean: Array, width: Array) -> Array:
+    """[people, grid] log density of a normal mixture."""
+    z = (_GRID[None, :, None] - mean[:, None, :]) / width[:, None, :]
+    part = np.exp(log_weight - np.log(width))[:, None, :] * np.exp(-0.5 * z * z)
+    return np.asarray(np.log(part.sum(axis=2) / np.sqrt(2 * np.pi) + 1e-12))
+
+
