@@ -363,11 +363,11 @@ class Channel:
         return links
 
     def fading_keys(
-        self, x_m: Array, y_m: Array, key: np.uint32, second: int, row: Int[Array, "users"] | None = None
+        self, x_m: Array, y_m: Array, key: np.uint32, second: int, user: Int[Array, "users"] | None = None
     ) -> Int32[Array, "users"]:
         """Fading stays while a user keeps still: see `doppler.fading_keys`."""
         ghz = float(np.median(self.city.cells.carrier_hz)) / 1e9
-        return fading_keys(int(key), x_m, y_m, ghz, second=second, still_s=self.parameters.still_s, row=row)
+        return fading_keys(int(key), x_m, y_m, ghz, second=second, still_s=self.parameters.still_s, user=user)
 
     def follow(
         self, links: Links, users: Users, settings: CellSettings, moved: Int[Array, "some"], key: np.uint32

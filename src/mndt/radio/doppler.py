@@ -90,7 +90,7 @@ def fading_keys(
     *,
     second: int = 0,
     still_s: float | None = None,
-    row: Int[Array, "users"] | None = None,
+    user: Int[Array, "users"] | None = None,
 ) -> Int32[Array, "users"]:
     """A key of fading for each user, the same as long as the channel stays the same.
 
@@ -101,7 +101,7 @@ def fading_keys(
         second: of the run.
         still_s: seconds after which people and cars near by have changed the channel of a user who keeps still, at
             moments of the user's own; None = never.
-        row: of these users in the population; default: they are all of it.
+        user: their rows in the population; default: they are all of it.
 
     Returns:
         Key per user; mix it with the user's row, so that users on one spot fade apart.
@@ -115,8 +115,8 @@ def fading_keys(
     column, row = (np.floor(np.asarray(at, np.float64) * per_m).astype(np.int64) for at in (x_m, y_m))
     mixed = _mix(_mix(np.uint32(key % 2**32) + _words(column)) ^ _words(row + 0x51ED))
     if still_s is not None:
-        row = np.arange(len(column)) if row is None else row.astype(np.int64)
-        first = _mix(_words(row)) * 2.0**-32  # users' surroundings change at different times
+        user = np.arange(len(column)) if user is None else user.astype(np.int64)
+        first = _mix(_words(user)) * 2.0**-32  # users' surroundings change at different times
         mixed = _mix(mixed ^ _words(np.floor(second / still_s + first).astype(np.int64)))
     return mixed.view(np.int32)
 
