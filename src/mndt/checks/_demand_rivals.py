@@ -1,4 +1,4 @@
-"""Generators of traffic that ours is compared with. All get the training series and the sizes of the groups asked for."""
+"""Generators of traffic beside ours. All get the training series and the sizes of the groups asked for."""
 
 from __future__ import annotations
 
