@@ -1,0 +1,1 @@
+"""Vehicles on lanes: car following, junctions, lane changes."""
