@@ -21,7 +21,7 @@ from mndt.parallel import bar
 from mndt.streams import Streams
 from mndt.users import _point_net as net
 from mndt.users.point_process import PointProcess
-from mndt.users.schedule_events import TRAITS, homes_of, is_shared, templates_of
+from mndt.users.schedule_events import TRAITS, homes_of, is_shared, observed_days, templates_of
 
 Array = np.ndarray
 
@@ -85,20 +85,11 @@ def _shared_places(diary: Diary) -> list[Array]:
 
 
 def _day_shares(diary: Diary) -> Array:
-    """Share of the people out on each day of the week, of those observed that week; 1 where nobody tells."""
+    """Share of the people out on each day of the week; 1 where the diary cannot tell."""
+    seen = np.bincount(observed_days(diary)[:, 1] % 7, minlength=7)
     day = np.floor(diary.departure_s / 86_400.0).astype(np.int64)
-    first, last = int(day.min()), int(day.max())
-    out = np.ones(7)
-    people_days = np.unique(np.column_stack([diary.person, day]), axis=0)
-    spans = [np.r_[people_days[:, 1]][np.searchsorted(people_days[:, 0], np.arange(diary.n_persons), side)
-             + shift] for side, shift in (("left", 0), ("right", -1))]  # fmt: skip
-    common = last - first < 120 and np.median(spans[1] - spans[0] + 1) > 0.7 * (last - first + 1) > 4
-    if common:
-        for weekday in range(7):
-            days = [d for d in range(first, last + 1) if d % 7 == weekday]
-            if days:
-                out[weekday] = np.isin(people_days[:, 1], days).sum() / (len(days) * diary.n_persons)
-    return out
+    out = np.unique(np.column_stack([diary.person, day]), axis=0)[:, 1] % 7
+    return np.where(seen > 0, np.bincount(out, minlength=7) / np.maximum(seen, 1), 1.0)
 
 
 def start_weights(rng: np.random.Generator, chunks: Chunks) -> dict[str, Array]:
@@ -277,7 +268,7 @@ def _fit(
 
 def _steps_for(n_chunks: int) -> int:
     """About forty passes, within bounds."""
-    return int(np.clip(40 * n_chunks / BATCH, 600, 2400))
+    return int(np.clip(40 * n_chunks / BATCH, 1000, 2400))
 
 
 def _batches(rows: Array, size: int) -> list[Array]:

@@ -16,7 +16,7 @@ import numpy as np
 
 Array = np.ndarray
 
-MOST_CANDIDATES: Final = 256
+MOST_CANDIDATES: Final = 128
 _GRID: Final = np.linspace(-6.0, 9.0, 76)
 """Logarithm of the distance, in units of the process's scale, at which densities are tabulated."""
 
@@ -54,8 +54,8 @@ class Space:
         home: tuple[Array, Array],
         scale_m: float,
         rng: np.random.Generator,
-    ) -> tuple[Array, Array]:
-        """A place for each person that is neither where they are nor their home.
+    ) -> Array:
+        """The row of a place for each person that is neither where they are nor their home.
 
         Args:
             log_gate, frames: the law of the displacement, see `_point_net.choosing`.
@@ -70,34 +70,34 @@ class Space:
             row = np.minimum(row, len(self.x_m) - 1)
         else:
             row = np.broadcast_to(np.arange(len(self.x_m)), (n, len(self.x_m)))
-        x, y = self.x_m[row], self.y_m[row]
+        x, y = self.x_m.astype(np.float32)[row], self.y_m.astype(np.float32)[row]
+        here, home = [(p[0].astype(np.float32), p[1].astype(np.float32)) for p in (here, home)]
         axis_x, axis_y = home[0] - here[0], home[1] - here[1]
         length = np.hypot(axis_x, axis_y)
         away = length > 1.0
-        score = np.zeros(row.shape)
+        score = np.zeros(row.shape, np.float32)
         allowed = np.ones(row.shape, bool)
         for f, (ox, oy) in enumerate((here, home)):
             log_weight, mean, width, kappa = frames[4 * f : 4 * f + 4]
             dx, dy = x - ox[:, None], y - oy[:, None]
             d = np.hypot(dx, dy)
             allowed &= d > 1.0
-            table = _mixture(log_weight, mean, width) - self.log_supply[f]
-            at = (np.log(np.maximum(d, scale_m / 300.0) / scale_m) - _GRID[0]) / (_GRID[1] - _GRID[0])
-            at = np.clip(at, 0.0, len(_GRID) - 1.001)
+            table = _mixture(log_weight, mean, width) - self.log_supply[f].astype(np.float32)
+            at = np.log(np.maximum(d, scale_m / 300.0) / scale_m) - np.float32(_GRID[0])
+            at = np.clip(at / np.float32(_GRID[1] - _GRID[0]), 0.0, np.float32(len(_GRID) - 1.001))
             low = at.astype(int)
             ratio = table[one, low] * (1.0 - (at - low)) + table[one, low + 1] * (at - low)
             sign = 1.0 if f == 0 else -1.0
             cosine = sign * (dx * axis_x[:, None] + dy * axis_y[:, None]) / np.maximum(d * length[:, None], 1e-9)
-            strength = np.where(away, kappa, 0.0)
+            strength = np.where(away, kappa, 0.0).astype(np.float32)
             turned = strength[:, None] * cosine - np.log(np.i0(strength))[:, None]
             gate = log_gate[:, f] if f else np.where(away, log_gate[:, 0], 0.0)
             part = np.exp(np.clip(ratio + turned + gate[:, None], -60.0, 60.0))
             score += part if not f else np.where(away[:, None], part, 0.0)
         score = np.where(allowed, score if some else score * self.weight[None, :], 0.0)
-        total = np.cumsum(score, axis=1)
+        total = np.cumsum(score, axis=1, dtype=np.float64)
         hit = (total < (rng.random(n) * total[:, -1])[:, None]).sum(axis=1)
-        chosen = row[one[:, 0], np.minimum(hit, row.shape[1] - 1)]
-        return self.x_m[chosen], self.y_m[chosen]
+        return np.asarray(row[one[:, 0], np.minimum(hit, row.shape[1] - 1)])
 
 
 def _density(values: Array, weight: Array) -> Array:
@@ -113,8 +113,12 @@ def _density(values: Array, weight: Array) -> Array:
 
 def _mixture(log_weight: Array, mean: Array, width: Array) -> Array:
     """[people, grid] log density of a normal mixture."""
-    z = (_GRID[None, :, None] - mean[:, None, :]) / width[:, None, :]
-    part = np.exp(log_weight - np.log(width))[:, None, :] * np.exp(-0.5 * z * z)
-    return np.asarray(np.log(part.sum(axis=2) / np.sqrt(2 * np.pi) + 1e-12))
-
-
+    grid = _GRID.astype(np.float32)
+    height = (np.exp(log_weight) / width / np.sqrt(2 * np.pi)).astype(np.float32)
+    out = np.full((len(mean), len(grid)), 1e-12, np.float32)
+    for k in range(mean.shape[1]):  # a component at a time: small arrays stay in the cache
+        z = (grid - mean[:, k, None]) / width[:, k, None]
+        z *= z
+        z *= np.float32(-0.5)
+        out += height[:, k, None] * np.exp(z, out=z)
+    return np.log(out, out=out)

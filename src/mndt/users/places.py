@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -22,6 +22,10 @@ ATTRACTION: Final[dict[str, dict[str, float]]] = {
 """Weight per m2 of floor (or open ground) of an area's use for each activity; assumptions of ours."""
 
 
+MOST_KEPT: Final = 2000
+"""Up to this many areas the shares of all pairs are kept, 8 bytes each; beyond, they are computed as needed."""
+
+
 @dataclass(frozen=True)
 class Gravity:
     """Choice of a destination: P(j | i) ~ m_j / max(d_ij, 30 m)^exponent, j != i (singly constrained).
@@ -33,6 +37,7 @@ class Gravity:
     y_m: Float64[Array, "areas"]
     mass: dict[str, Float64[Array, "areas"]]
     exponent: float
+    _kept: dict[str, Array] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def of(cls, city: City, exponent: float) -> Gravity:
@@ -47,6 +52,11 @@ class Gravity:
         candidates = np.flatnonzero(self.mass[letter] > 0)
         if not len(candidates):
             return out
+        if len(self.x_m) <= MOST_KEPT:
+            if letter not in self._kept:
+                everyone = np.arange(len(self.x_m))
+                self._kept[letter] = self._running(everyone, candidates, letter)
+            return self._hit(self._kept[letter], origin, origin, u, candidates).astype(np.int32)
         unique, inverse = np.unique(origin, return_inverse=True)
         order = np.argsort(inverse, kind="stable")
         bounds = np.searchsorted(inverse[order], np.arange(len(unique) + 1))
@@ -60,6 +70,10 @@ class Gravity:
     def _draw_block(
         self, places: Array, row: Array, u: Array, candidates: Int64[Array, "candidates"], letter: str
     ) -> Array:
+        return self._hit(self._running(places, candidates, letter), places[row], row, u, candidates)
+
+    def _running(self, places: Array, candidates: Int64[Array, "candidates"], letter: str) -> Array:
+        """Running shares of the candidates for each place, rows made one ascending sequence by their numbers."""
         dx = self.x_m[places, None] - self.x_m[candidates]
         dy = self.y_m[places, None] - self.y_m[candidates]
         weight = self.mass[letter][candidates] / np.maximum(dx * dx + dy * dy, 900.0) ** (0.5 * self.exponent)
@@ -67,11 +81,15 @@ class Gravity:
         total = np.cumsum(weight, axis=1)
         reachable = total[:, -1] > 0
         total /= np.where(reachable, total[:, -1], 1.0)[:, None]
-        # rows made one ascending sequence, so that one search serves all of them
-        flat = (total + np.arange(len(places))[:, None]).ravel()
-        hit = np.searchsorted(flat, row + u, side="right") - row * len(candidates)
+        total += np.arange(len(places))[:, None]
+        return total
+
+    def _hit(self, running: Array, origin: Array, row: Array, u: Array, candidates: Array) -> Array:
+        """One search serves all rows."""
+        hit = np.searchsorted(running.ravel(), row + u, side="right") - row.astype(np.int64) * len(candidates)
         choice = candidates[np.clip(hit, 0, len(candidates) - 1)]
-        return np.asarray(np.where(reachable[row] & (choice != places[row]), choice, places[row]))
+        reachable = running[row, -1] > row
+        return np.asarray(np.where(reachable & (choice != origin), choice, origin))
 
 
 def mass_of(city: City, letter: str) -> Float64[Array, "areas"]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from jaxtyping import Float64, Int32
@@ -71,18 +71,22 @@ class PointProcess:
         days = people.day_table()
         course = Course(days, z, self.scale_m, people.start_x_m, people.start_y_m)
         space = self.space()
-        parts = [[] for _ in range(7)]
-        drawing = Drawing(self, course, rng)
-        while True:
-            trips = drawing.next_trips(space, people.home_x_m, people.home_y_m)
-            if trips is None:
-                break
-            for part, values in zip(parts, trips, strict=True):
-                part.append(values)
-        columns = [np.concatenate(part) if part else np.zeros(0) for part in parts]
-        order = np.lexsort((columns[1], columns[0]))
-        person, *rest = (column[order] for column in columns)
-        return TripTable(person.astype(np.int32), *rest)
+        trips = all_trips(Drawing(self, course, rng), space, people.home_x_m, people.home_y_m)
+        return TripTable(trips.person.astype(np.int32), *trips[1:7])
+
+
+class Trips(NamedTuple):
+    """A trip of each of some people."""
+
+    person: Array
+    departure_s: Array
+    arrival_s: Array
+    from_x_m: Array
+    from_y_m: Array
+    to_x_m: Array
+    to_y_m: Array
+    from_place: Array  # rows of the given places, if there are any
+    to_place: Array
 
 
 class Drawing:
@@ -94,8 +98,8 @@ class Drawing:
         self.h = np.zeros((len(course.days), net.HIDDEN), np.float32)
         self.n_events = 0
 
-    def next_trips(self, space: Space | None, home_x: Array, home_y: Array) -> tuple[Array, ...] | None:
-        """Person, departure, arrival, from and to (x, y) of everyone's next trip; None when all are done."""
+    def next_trips(self, space: Space | None, home_x: Array, home_y: Array) -> Trips | None:
+        """Everyone's next trip; None when all are done."""
         course, p, rng = self.course, self.process.weights, self.rng
         self.rows = self.rows[course.day[self.rows] < course.n_days[self.rows]]
         if not len(self.rows):
@@ -121,6 +125,7 @@ class Drawing:
         at = course.at[rows]
         from_x, from_y = course.x[rows, at], course.y[rows, at]
         to_x, to_y = course.x[rows, slot], course.y[rows, slot]
+        place = course.place[rows, slot]
         new = np.flatnonzero(slot < 0)
         if len(new):
             jump = _some(log_gate, frames, new)
@@ -129,13 +134,15 @@ class Drawing:
             else:
                 hx, hy = home_x[rows[new]], home_y[rows[new]]
                 here = (from_x[new] + hx, from_y[new] + hy)
-                x_new, y_new = space.choose(*jump, here, (hx, hy), course.scale_m, rng)
-                to_x[new], to_y[new] = x_new - hx, y_new - hy
+                chosen = space.choose(*jump, here, (hx, hy), course.scale_m, rng)
+                place[new] = chosen
+                to_x[new], to_y[new] = space.x_m[chosen] - hx, space.y_m[chosen] - hy
         lasts = self._travel(rows, leave, np.hypot(to_x - from_x, to_y - from_y))
         depart, arrive = self._real(rows, leave, lasts)
-        course.move(rows, leave, lasts / 3600.0, slot, to_x, to_y)
+        came_from = course.place[rows, at]
+        course.move(rows, leave, lasts / 3600.0, slot, to_x, to_y, place)
         hx, hy = home_x[rows], home_y[rows]
-        return rows, depart, arrive, from_x + hx, from_y + hy, to_x + hx, to_y + hy
+        return Trips(rows, depart, arrive, from_x + hx, from_y + hy, to_x + hx, to_y + hy, came_from, place)
 
     def _explore(self, rows: Array, log_gate: Array, frames: tuple[Array, ...]) -> tuple[Array, Array]:
         """New places, from home at (0, 0)."""
@@ -176,6 +183,18 @@ class Drawing:
         day = course.days[rows, np.minimum(number, course.days.shape[1] - 1)]
         depart = 86_400.0 * day + 3600.0 * (leave_h % 24.0)
         return depart, depart + lasts_s
+
+
+def all_trips(drawing: Drawing, space: Space | None, home_x: Array, home_y: Array) -> Trips:
+    """Every trip until all are done, sorted by person and departure."""
+    parts: list[Trips] = []
+    while (trips := drawing.next_trips(space, home_x, home_y)) is not None:
+        parts.append(trips)
+    if not parts:
+        return Trips(*(np.zeros(0) for _ in Trips._fields))
+    columns = [np.concatenate(values) for values in zip(*parts, strict=True)]
+    order = np.lexsort((columns[1], columns[0]))
+    return Trips(*(column[order] for column in columns))
 
 
 def travel_inputs(course: Course, rows: Array, leave_h: Array, distance_m: Array) -> Array:

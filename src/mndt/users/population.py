@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Final
+from typing import Annotated, ClassVar, Final, Literal
 
 import numpy as np
 from annotated_types import Ge, Gt, Le
@@ -11,11 +11,15 @@ from jaxtyping import Float32, Int8, Int32
 
 Array = np.ndarray
 Share = Annotated[float, Ge(0.0), Le(1.0)]
+Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 
 DAY_S: Final = 24 * 3600
 
 PAPER_USERS_PER_KM2: Final = 13_000 / 4.0
 """Density of the paper's Table I: 13,000 users on 2 x 2 km."""
+
+WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+"""Names of the days; `UserParameters.first_day` is one of them."""
 
 CLUSTERS: Final = ("home", "office", "passer", "student", "leisure")
 """Behaviour clusters of demand; `Population.cluster` holds row numbers of this tuple."""
@@ -33,6 +37,8 @@ class UserParameters:
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     count: Annotated[int, Ge(0), Le(10_000_000)] | None = None  # None: the paper's 3,250 per km2
+    schedule: str | None = None  # .json of mndt fit schedule or .npz of mndt train schedule; published laws without
+    first_day: Weekday = "monday"  # weekday of the day on which a run begins
     walk_m: Annotated[float, Ge(0.0)] = 500.0  # shorter trips are walked (beeline)
     bicycle_m: Annotated[float, Ge(0.0)] = 1000.0  # shorter trips are cycled, longer ones driven
     commuter_share: Share = 0.35  # live outside, stay in the centre for the day
@@ -57,16 +63,16 @@ class UserParameters:
 
 @dataclass(frozen=True)
 class Population:
-    """Everyone's plan for one weekday. Trips of user u are rows
-    ``trip_start[u]:trip_start[u + 1]`` in order of departure; each ends before the next begins
-    and before 24 h. A person is in `home` before the first trip and in `to_area` after each."""
+    """Everyone's plan for one day or several. Trips of user u are rows ``trip_start[u]:trip_start[u + 1]``
+    in order of departure; each ends before the next begins, and those by rules before their day's midnight.
+    A person is in `home` before the first trip and in `to_area` after each."""
 
     home: Int32[Array, "users"]  # row of Areas where the day begins
-    chain: Int8[Array, "users"]  # row of schedule.CHAINS, -1 no chain (stays, or passes through)
+    chain: Int8[Array, "users"]  # the first day's row of the laws' chains, -1 none (stays, or passes through)
     cluster: Int8[Array, "users"]  # row of CLUSTERS
     walk_speed_mps: Float32[Array, "users"]
     trip_start: Int32[Array, "users_plus_1"]
-    departure_s: Int32[Array, "trips"]  # since midnight
+    departure_s: Int32[Array, "trips"]  # since the first day's midnight
     duration_s: Int32[Array, "trips"]  # as planned: beeline, detour factor and planning speed
     from_area: Int32[Array, "trips"]
     to_area: Int32[Array, "trips"]

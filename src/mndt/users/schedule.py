@@ -1,7 +1,10 @@
-"""Daily activities, places, trips and their modes.
+"""Daily activities, places, trips and their modes, for one day or several.
 
-A weekday is an activity chain (home, work, study, other), its places follow a gravity law and
-exploration with preferential return (EPR), its trips leave at truncated normal times in order.
+By rules: a day is an activity chain (home, work, study, other), homes and main activities are matched by the
+doubly constrained gravity law (or by a given matrix), errands follow a gravity law and exploration with
+preferential return (EPR), trips leave at truncated normal times in order. Homes, work and known places stay
+from day to day, everything else is drawn anew. Or by the learned point process of `point_process`.
+
 Sources: chain shares, departure laws and mode thresholds as shipped with the open demand toolchain
 mosstool; EPR and its staying times by Song et al. (doi:10.1038/nphys1760), explored places by
 gravity as in Pappalardo et al. (doi:10.1038/ncomms9166).
@@ -14,75 +17,92 @@ cross the box one after another (when one reaches a place, the row goes on as th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int8, Int32
-from scipy.special import ndtr, ndtri
+from jaxtyping import Bool, Int8, Int32
 
 from mndt.city.model import City
-from mndt.state import Mode
+from mndt.errors import InputError
 from mndt.streams import Streams
+from mndt.users import schedule_laws
+from mndt.users.day_plans import People, Region, Steps, day_plans, settle, staying_times_s, truncated_normal
+from mndt.users.learned_plans import learned_plans
+from mndt.users.matching import match
+from mndt.users.modes import ModePolicy, mode_by_distance, policy_of
+from mndt.users.od_zones import zones_of
+from mndt.users.passers import passer_steps
 from mndt.users.places import Gravity, gates, mass_of, pick
-from mndt.users.population import CLUSTERS, DAY_S, Population, UserParameters
+from mndt.users.point_process import PointProcess
+from mndt.users.point_process import load as load_process
+from mndt.users.population import CLUSTERS, DAY_S, WEEKDAYS, Population, UserParameters
+from mndt.users.schedule_laws import CHAINS, ScheduleLaws, classes
+
+__all__ = [
+    "CHAINS", "make_population", "mode_by_distance", "read_schedule", "region_of", "staying_times_s", "truncated_normal",
+]  # fmt: skip
 
 Array = np.ndarray
 
-CHAINS: Final[tuple[tuple[str, float], ...]] = (
-    ("HWH", 0.1879),
-    ("HWHOH", 0.2003),  # published as HWH+
-    ("HWOWH", 0.1376),  # HW+WH
-    ("HWHWH", 0.0109),
-    ("HWHWHOH", 0.0143),  # HWHWH+
-    ("HSH", 0.0310),
-    ("HSHOH", 0.0336),  # HSH+
-    ("HOH", 0.1091),
-    ("HOHOH", 0.1145),  # HOH+
-)
-"""Activity chains (H home, W work, S study, O other) and their shares of all people."""
-
-MIN_STAY_S: Final = 600
-"""Shortest planned stay between two trips of a chain."""
-
-DETOUR: Final = 1.3
-"""Planned way over beeline; urban networks lie at 1.2 to 1.4."""
-
-PLANNING_SPEED_MPS: Final = {Mode.WALK: 1.34, Mode.BICYCLE: 4.0, Mode.CAR: 20 / 3.6}
-"""Speeds for planning; the car's 20 km/h is the published one."""
-
-TRIP_EXTRA_S: Final = {Mode.WALK: 20, Mode.BICYCLE: 60, Mode.CAR: 90}
-"""Planned time to leave the building and to reach the vehicle."""
-
-KNOWN_PLACES: Final = 4
-"""Places everyone knows before the day begins: the memory preferential return draws from."""
+MOST_DAYS: Final = 60
+"""Days of plans that fit well into memory for tens of thousands of people."""
 
 
-def make_population(city: City, n_users: int, parameters: UserParameters, streams: Streams) -> Population:
-    """The plans of `n_users` people for one weekday; same streams, same bytes.
+def make_population(
+    city: City,
+    n_users: int,
+    parameters: UserParameters,
+    streams: Streams,
+    *,
+    days: int = 1,
+    schedule: ScheduleLaws | PointProcess | None = None,
+    modes: ModePolicy | None = None,
+) -> Population:
+    """The plans of `n_users` people; same streams, same bytes, and the first days do not depend on `days`.
+
+    Args:
+        city: where they live.
+        n_users: how many.
+        parameters: who they are; `parameters.first_day` is the weekday of the first day.
+        streams: one stream for what lasts, one for each day.
+        days: midnight to midnight.
+        schedule: laws or a learned process; None: the file `parameters.schedule` names, else the published laws.
+        modes: how people choose a mode; None: as the laws say, see `mndt.users.modes`.
 
     Raises:
         ValueError: people are asked for in a city without areas.
+        InputError: `parameters.schedule` names no file of ours.
     """
     if n_users and not len(city.areas):
         raise ValueError("people need at least one area to stay in")
+    schedule = schedule or (read_schedule(Path(parameters.schedule)) if parameters.schedule else ScheduleLaws())
+    laws = schedule if isinstance(schedule, ScheduleLaws) else ScheduleLaws()
+    modes = modes or policy_of(laws, parameters)
     rng = streams.generator("schedule")
-    group = rng.random(n_users)
-    passer = group < parameters.passer_share
-    commuter = ~passer & (group < parameters.passer_share + (1 - parameters.passer_share) * parameters.commuter_share)
-    chain = _draw_chains(n_users, rng)
-    chain[passer | commuter] = -1
-    gravity = Gravity.of(city, parameters.gravity_exponent)
-    home = _draw_homes(city, commuter, passer, rng)
-    steps = _chain_steps(city, home, chain, commuter, gravity, parameters, rng)
-    plans = _joined(steps, _passer_steps(city, home, passer, parameters, rng))
+    passer, commuter = _groups(n_users, parameters, laws, rng)
+    zones = zones_of(city, laws)
+    home = _draw_homes(city, commuter, passer, zones.homes if zones else None, rng)
+    speed = rng.normal(parameters.walk_speed_mps, parameters.walk_speed_sigma_mps, n_users)
+    if n_users == 0:
+        plans, chain, cluster = Steps.joined(), np.zeros(0, np.int8), np.zeros(0, np.int8)
+    elif isinstance(schedule, PointProcess):
+        first = WEEKDAYS.index(parameters.first_day)
+        resident = ~(commuter | passer)
+        learned, kind = learned_plans(city, schedule, home, resident, streams, days=days, first=first, modes=modes)
+        rules, _ = _rule_plans(city, home, commuter, passer, laws, parameters, modes, streams, days, residents=False)
+        plans, chain = Steps.joined(learned, rules), np.full(n_users, -1, np.int8)
+        cluster = _clusters(chain, commuter, passer, laws)
+        cluster[resident] = kind[resident]
+    else:
+        plans, chain = _rule_plans(city, home, commuter, passer, laws, parameters, modes, streams, days)
+        cluster = _clusters(chain, commuter, passer, laws)
     start = np.zeros(n_users + 1, np.int32)
     start[1:] = np.cumsum(np.bincount(plans.user, minlength=n_users))
-    speed = rng.normal(parameters.walk_speed_mps, parameters.walk_speed_sigma_mps, n_users)
     return Population(
         home=home,
         chain=chain,
-        cluster=_clusters(chain, commuter, passer),
+        cluster=cluster,
         walk_speed_mps=np.maximum(speed, 0.5).astype(np.float32),
         trip_start=start,
         departure_s=plans.departure_s,
@@ -93,228 +113,107 @@ def make_population(city: City, n_users: int, parameters: UserParameters, stream
     )
 
 
-def mode_by_distance(distance_m: Float64[Array, "trips"], parameters: UserParameters) -> Int8[Array, "trips"]:
-    """Walk below `walk_m`, cycle below `bicycle_m`, else drive (beeline distances).
+def read_schedule(path: Path) -> ScheduleLaws | PointProcess:
+    """A schedule by its file: .json holds laws, .npz the weights of a learned process.
 
-    >>> mode_by_distance(np.array([100.0, 700.0, 1500.0]), UserParameters()).tolist()
-    [1, 2, 3]
+    Raises:
+        InputError: it is neither.
     """
-    mode = np.where(distance_m < parameters.bicycle_m, Mode.BICYCLE, Mode.CAR)
-    return np.asarray(np.where(distance_m < parameters.walk_m, Mode.WALK, mode), dtype=np.int8)
+    if path.suffix == ".json":
+        return schedule_laws.load(path)
+    if path.suffix == ".npz":
+        return load_process(path)
+    raise InputError(
+        "users.schedule", path, allowed="a .json of `mndt fit schedule` or an .npz of `mndt train schedule`",
+        fix="give one of these",
+    )  # fmt: skip
 
 
-def planned_duration_s(distance_m: Float64[Array, "trips"], mode: Int8[Array, "trips"]) -> Int32[Array, "trips"]:
-    """Planned time of a trip: extra + detour * beeline / planning speed, at least 1 s."""
-    speed, extra = np.ones(4), np.zeros(4)
-    for m, value in PLANNING_SPEED_MPS.items():
-        speed[m], extra[m] = value, TRIP_EXTRA_S[m]
-    return np.asarray(np.ceil(extra[mode] + DETOUR * distance_m / speed[mode] + 1e-9), dtype=np.int32)
+def region_of(city: City, laws: ScheduleLaws, parameters: UserParameters) -> Region:
+    """Where people of a city find work, study and errands."""
+    areas = city.areas
+    x, y = np.asarray(areas.x_m, float), np.asarray(areas.y_m, float)
+    ground, homes = np.asarray(areas.size_m2, float), mass_of(city, "H")
+
+    def exponent(letter: str) -> float:
+        return laws.gravity.get(letter, parameters.gravity_exponent)
+
+    zones = zones_of(city, laws)
+    given = {} if zones is None else {"zone": zones.zone, "table": zones.table}
+    return Region(
+        errands=Gravity.of(city, exponent("O")),
+        work=match(x, y, ground, homes, mass_of(city, "W"), exponent("W"), **given),  # type: ignore[arg-type]
+        study=match(x, y, ground, homes, mass_of(city, "S"), exponent("S")),
+    )
 
 
-def truncated_normal(
-    rng: np.random.Generator, mean: float, sigma: float, low: float, high: float, n: int
-) -> Float64[Array, "n"]:
-    """Normal draws conditioned on [low, high], by inverting the distribution function."""
-    a, b = ndtr((low - mean) / sigma), ndtr((high - mean) / sigma)
-    return np.asarray(mean + sigma * ndtri(a + (b - a) * rng.random(n)))
+def _groups(
+    n: int, parameters: UserParameters, laws: ScheduleLaws, rng: np.random.Generator
+) -> tuple[Bool[Array, "users"], Bool[Array, "users"]]:
+    """Who passes, and who commutes."""
+    passers = parameters.passer_share if laws.passer_share is None else laws.passer_share
+    commuters = parameters.commuter_share if laws.commuter_share is None else laws.commuter_share
+    group = rng.random(n)
+    passer = group < passers
+    return passer, ~passer & (group < passers + (1 - passers) * commuters)
 
 
-def staying_times_s(rng: np.random.Generator, n: int) -> Float64[Array, "n"]:
-    """Stays of EPR: density ~ t^-(1 + 0.8) exp(-t / 17 h) above 20 min, by rejection."""
-    low, beta, tau = 1200.0, 0.8, 17 * 3600.0
-    out = np.empty(n)
-    todo = np.arange(n)
-    while len(todo):
-        draw = low * (1.0 - rng.random(len(todo))) ** (-1.0 / beta)
-        out[todo] = draw
-        todo = todo[rng.random(len(todo)) > np.exp(-(draw - low) / tau)]
-    return out
+def _rule_plans(
+    city: City,
+    home: Int32[Array, "users"],
+    commuter: Bool[Array, "users"],
+    passer: Bool[Array, "users"],
+    laws: ScheduleLaws,
+    parameters: UserParameters,
+    modes: ModePolicy,
+    streams: Streams,
+    days: int,
+    *,
+    residents: bool = True,
+) -> tuple[Steps, Int8[Array, "users"]]:
+    """All days' trips by rules, and the chains of the first day."""
+    rng = streams.generator("schedule-places")
+    region = region_of(city, laws, parameters)
+    works, studies = classes(laws)
+    u = rng.random(len(home))
+    kind = np.where(u < works, 1, np.where(u < works + studies, 2, 0)).astype(np.int32)
+    away = passer if residents else ~commuter
+    people: People = settle(home, kind, commuter, away, region, rng)
+    first, at, parts, chain = WEEKDAYS.index(parameters.first_day), home, [], np.zeros(0, np.int8)
+    for day in range(days):
+        rng = streams.generator("schedule-day", day)
+        weekend = (first + day) % 7 >= 5
+        steps, drawn = day_plans(people, region, laws, parameters, modes, weekend=weekend, rng=rng)
+        crossing, at = passer_steps(city, at, passer, modes, rng)
+        parts += [on_day(steps, day), on_day(crossing, day)]
+        chain = drawn.astype(np.int8) if day == 0 else chain
+    return Steps.joined(*parts), chain
 
 
-@dataclass(frozen=True)
-class _Steps:
-    """Trips of some people, sorted by user and departure."""
-
-    user: Int32[Array, "trips"]
-    departure_s: Int32[Array, "trips"]
-    duration_s: Int32[Array, "trips"]
-    from_area: Int32[Array, "trips"]
-    to_area: Int32[Array, "trips"]
-    mode: Int8[Array, "trips"]
+def on_day(steps: Steps, day: int) -> Steps:
+    """Trips of a later day, in seconds since the first one's midnight."""
+    return Steps(
+        steps.user, (steps.departure_s + day * DAY_S).astype(np.int32), steps.duration_s,
+        steps.from_area, steps.to_area, steps.mode,
+    )  # fmt: skip
 
 
-def _draw_chains(n: int, rng: np.random.Generator) -> Int8[Array, "n"]:
-    edges = np.cumsum([share for _, share in CHAINS])
-    row = np.searchsorted(edges, rng.random(n), side="right")
-    return np.where(row < len(CHAINS), row, -1).astype(np.int8)
-
-
-def _draw_homes(city: City, commuter: Array, passer: Array, rng: np.random.Generator) -> Int32[Array, "users"]:
-    """Residents by residential floor area, commuters by jobs, passers at the gates."""
+def _draw_homes(
+    city: City, commuter: Array, passer: Array, residents: Array | None, rng: np.random.Generator
+) -> Int32[Array, "users"]:
+    """Residents by residential floor area (or a matrix's origins), commuters by jobs, passers at the gates."""
     n = len(commuter)
     if n == 0:
         return np.zeros(0, np.int32)
-    home = pick(mass_of(city, "H"), n, rng)
+    home = pick(mass_of(city, "H") if residents is None else residents, n, rng)
     work = pick(mass_of(city, "W"), n, rng)
     gate = pick(gates(city).astype(float), n, rng)
     return np.where(passer, gate, np.where(commuter, work, home)).astype(np.int32)
 
 
-def _clusters(chain: Array, commuter: Array, passer: Array) -> Int8[Array, "users"]:
-    letter = np.array(
-        ["leisure" if "W" not in c and "S" not in c else "student" if "S" in c else "office" for c, _ in CHAINS]
-    )
+def _clusters(chain: Array, commuter: Array, passer: Array, laws: ScheduleLaws) -> Int8[Array, "users"]:
+    letter = ["leisure" if "W" not in c and "S" not in c else "student" if "S" in c else "office" for c in laws.chains]
     row_of_chain = np.array([CLUSTERS.index(name) for name in letter] + [CLUSTERS.index("home")])
     cluster = row_of_chain[chain]  # -1 picks the last entry: stays at home
     cluster = np.where(commuter, CLUSTERS.index("office"), cluster)
     return np.where(passer, CLUSTERS.index("passer"), cluster).astype(np.int8)
-
-
-def _chain_steps(
-    city: City,
-    home: Int32[Array, "users"],
-    chain: Int8[Array, "users"],
-    commuter: Bool[Array, "users"],
-    gravity: Gravity,
-    parameters: UserParameters,
-    rng: np.random.Generator,
-) -> _Steps:
-    """Trips of residents with a chain, and the commuters' errand at noon."""
-    n = len(home)
-    longest = max(len(c) for c, _ in CHAINS)
-    place = np.full((n, longest), -1, np.int32)
-    leave = np.full((n, longest), np.nan)
-    anchor = {letter: gravity.draw(home, letter, rng) for letter in "WS"}
-    known = gravity.draw(np.repeat(home, KNOWN_PLACES), "O", rng).reshape(n, KNOWN_PLACES)
-    goes_out = commuter & (rng.random(n) < 0.5)
-    for row, letters in [*enumerate(c for c, _ in CHAINS), (-1, "WOW")]:
-        rows = np.flatnonzero(goes_out if row < 0 else chain == row)
-        for k, letter in enumerate(letters):
-            before = place[rows, k - 1] if k else home[rows]
-            if letter == "H" or (row < 0 and letter == "W"):
-                place[rows, k] = home[rows]
-            elif letter == "O":
-                place[rows, k] = _errand(before, known[rows], gravity, parameters, rng)
-            else:
-                place[rows, k] = anchor[letter][rows]
-        for k in range(1, len(letters)):
-            leave[rows, k] = _leave_times(letters, k, leave[rows, k - 1], rng)
-    return _ordered_steps(city, place, leave, parameters)
-
-
-def _errand(
-    before: Array,
-    known: Int32[Array, "n known"],
-    gravity: Gravity,
-    parameters: UserParameters,
-    rng: np.random.Generator,
-) -> Int32[Array, "n"]:
-    """EPR: explore with P = rho S^-gamma by gravity, else return to a known place, rank r with weight 1 / r."""
-    p_new = parameters.explore_rho * known.shape[1] ** -parameters.explore_gamma
-    explored = gravity.draw(before, "O", rng)
-    rank = pick(1.0 / np.arange(1, known.shape[1] + 1), len(before), rng)
-    return np.where(rng.random(len(before)) < p_new, explored, known[np.arange(len(before)), rank]).astype(np.int32)
-
-
-def _leave_times(letters: str, k: int, previous: Array, rng: np.random.Generator) -> Float64[Array, "n"]:
-    """Wished departure towards the k-th activity of a chain, seconds since midnight."""
-    n, hour = len(previous), 3600.0
-    source, target = letters[k - 1], letters[k]
-    later = k > 1
-    if source in "WS" and target == "H" and k == _last_work(letters) + 1:
-        return truncated_normal(rng, 17 * hour, 2 * hour, 11 * hour, 23 * hour, n)
-    if source in "WS":  # out for lunch, or home for it
-        return truncated_normal(rng, 12.25 * hour, 0.75 * hour, 10.5 * hour, 14.5 * hour, n)
-    if target in "WS" and not later:
-        return truncated_normal(rng, 8 * hour, 2 * hour, 4 * hour, 13 * hour, n)
-    if target in "WS":  # back to work
-        return np.asarray(previous + truncated_normal(rng, 0.9 * hour, 0.3 * hour, 0.3 * hour, 2 * hour, n))
-    if source == "H" and not later:
-        return truncated_normal(rng, 11.5 * hour, 3 * hour, 6 * hour, 21 * hour, n)
-    if source == "H":
-        return np.asarray(previous + 0.5 * hour + rng.exponential(1.5 * hour, n))
-    return np.asarray(previous + staying_times_s(rng, n))
-
-
-def _last_work(letters: str) -> int:
-    return max(letters.rfind("W"), letters.rfind("S"))
-
-
-def _ordered_steps(
-    city: City, place: Int32[Array, "users slots"], leave: Float64[Array, "users slots"], parameters: UserParameters
-) -> _Steps:
-    """Make wishes possible: each trip after the last one's end, the last one's end before 24 h.
-
-    People whose trips do not fit into a day at all stay where they are.
-    """
-    valid = place[:, 1:] >= 0
-    origin, target = np.maximum(place[:, :-1], 0), np.maximum(place[:, 1:], 0)
-    x, y = np.asarray(city.areas.x_m, float), np.asarray(city.areas.y_m, float)
-    distance = np.hypot(x[target] - x[origin], y[target] - y[origin]) if len(x) else np.zeros(origin.shape)
-    mode = mode_by_distance(distance, parameters)
-    duration = np.where(valid, planned_duration_s(distance, mode), 0)
-    depart = np.where(valid, np.nan_to_num(leave[:, 1:]), 0.0).astype(np.int64)
-    for k in range(1, depart.shape[1]):
-        earliest = depart[:, k - 1] + duration[:, k - 1] + MIN_STAY_S
-        depart[:, k] = np.where(valid[:, k], np.maximum(depart[:, k], earliest), depart[:, k])
-    latest = np.full(len(place), DAY_S - 1, np.int64)
-    for k in range(depart.shape[1] - 1, -1, -1):
-        limit = latest - duration[:, k]
-        depart[:, k] = np.where(valid[:, k], np.minimum(depart[:, k], limit), depart[:, k])
-        latest = np.where(valid[:, k], depart[:, k] - MIN_STAY_S, latest)
-    possible = np.asarray(~(valid & (depart < 0)).any(axis=1))
-    user, slot = np.nonzero(valid & (origin != target) & possible[:, None])
-    return _Steps(
-        user.astype(np.int32),
-        depart[user, slot].astype(np.int32),
-        duration[user, slot].astype(np.int32),
-        origin[user, slot].astype(np.int32),
-        target[user, slot].astype(np.int32),
-        mode[user, slot],
-    )
-
-
-def _passer_steps(
-    city: City,
-    home: Int32[Array, "users"],
-    passer: Bool[Array, "users"],
-    parameters: UserParameters,
-    rng: np.random.Generator,
-) -> _Steps:
-    """Row after row of people who cross the box between 5:00 and 24:00: gate to gate, or to a place and back.
-
-    Each leg begins 30 s plus an exponential pause (mean 90 s) after the last one's planned end.
-    """
-    user = np.flatnonzero(passer).astype(np.int32)
-    if not len(user):
-        return _joined()
-    at, gate_weight, jobs = home[user], gates(city).astype(float), mass_of(city, "W")
-    x, y = np.asarray(city.areas.x_m, float), np.asarray(city.areas.y_m, float)
-    now = np.full(len(user), 5 * 3600, np.int64) + (rng.random(len(user)) * 600).astype(np.int64)
-    legs: list[_Steps] = []
-    while len(user):
-        target = pick(gate_weight, len(user), rng)
-        visits = (rng.random(len(user)) < 0.5) & (gate_weight[at] > 0)
-        target = np.where(visits, pick(jobs, len(user), rng), target)
-        distance = np.hypot(x[target] - x[at], y[target] - y[at])
-        mode = mode_by_distance(distance, parameters)
-        duration = planned_duration_s(distance, mode)
-        fits = now + duration < DAY_S
-        go = fits & (target != at)
-        legs.append(
-            _Steps(user[go], now[go].astype(np.int32), duration[go], at[go].astype(np.int32), target[go], mode[go])
-        )
-        pause = 30 + rng.exponential(90.0, len(user)).astype(np.int64)
-        user, at, now = user[fits], np.where(go, target, at)[fits], (now + duration + pause)[fits]
-    return _joined(*legs)
-
-
-def _joined(*parts: _Steps) -> _Steps:
-    """All parts as one, sorted by user and departure."""
-    if not parts:
-        e = np.zeros(0, np.int32)
-        return _Steps(e, e, e, e, e, e.astype(np.int8))
-    names = ("user", "departure_s", "duration_s", "from_area", "to_area", "mode")
-    joined = {name: np.concatenate([getattr(p, name) for p in parts]) for name in names}
-    order = np.lexsort((joined["departure_s"], joined["user"]))
-    return _Steps(**{name: values[order] for name, values in joined.items()})

@@ -98,6 +98,26 @@ def templates_of(diary: Diary) -> Templates:
     )
 
 
+def observed_days(diary: Diary) -> Int64[Array, "person_days 2"]:
+    """Person and day of all days on which somebody was observed, with or without a trip.
+
+    Where most people's trips span most of the diary's period, all were observed all the time; else only the
+    days with a trip are known to be observed.
+    """
+    day = np.floor(diary.departure_s / DAY_S).astype(np.int64)
+    with_trip = np.unique(np.column_stack([diary.person.astype(np.int64), day]), axis=0)
+    if not len(with_trip):
+        return with_trip
+    n, first, last = diary.n_persons, int(day.min()), int(day.max())
+    begin = np.searchsorted(with_trip[:, 0], np.arange(n), side="left")
+    end = np.searchsorted(with_trip[:, 0], np.arange(n), side="right") - 1
+    span = with_trip[end, 1] - with_trip[begin, 1] + 1
+    length = last - first + 1
+    if length < 3 or length > 400 or np.median(span) < 0.7 * length:
+        return with_trip
+    return np.column_stack([np.repeat(np.arange(n), length), np.tile(np.arange(first, last + 1), n)])
+
+
 def is_shared(diary: Diary) -> bool:
     """Whether people go to the same places, so that generated trips should end at these."""
     pairs = np.unique(np.column_stack([diary.person, diary.to_place]), axis=0)

@@ -83,6 +83,7 @@ class ScheduleLaws:
     first_out: Normal = Normal(11.5, 3.0, 6.0, 21.0)  # of a day without work; assumed
     out_again: tuple[float, float] = (0.5, 1.5)  # least and mean further hours at home; assumed
     errand: Stay = Stay()
+    least_stay_s: float = 600.0  # shortest planned stay between two trips; ours
     travel: tuple[float, float] | None = None  # seconds a, exponent b: a trip of d km lasts a * d^b; None: by mode
     gravity: dict[str, float] = field(default_factory=dict)  # exponents by letter; missing: the parameter's
     explore: float | None = None  # share of errands to new places; None: rho * S^-gamma
