@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import zlib
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Final, NoReturn
 from xml.parsers import expat
@@ -68,7 +69,7 @@ class Element:
                 points.append((x, y))
         except ValueError:
             self.wrong(field, f"'{self.text(field)[:40]}'", "pairs x,y with spaces between", "correct the file")
-        kept = points[:1] + [b for a, b in zip(points, points[1:], strict=False) if a != b]
+        kept = points[:1] + [b for a, b in pairwise(points) if a != b]
         return tuple(kept if len(kept) > 1 or len(points) < 2 else points[:2])
 
     def wrong(self, field: str, value: object, allowed: str, fix: str) -> NoReturn:

@@ -50,7 +50,7 @@ class _Parts:
         self.junction_name = tuple(names)
         self.junction_row = {name: row for row, name in enumerate(names)}
         lanes = [self.lane(link.start) for link in net.connections]
-        order = np.argsort(lanes, kind="stable") if lanes else []
+        order = np.argsort(np.array(lanes, np.int64), kind="stable")
         self.connections: list[SumoConnection] = [net.connections[k] for k in order]
         self.link_from = np.array([lanes[k] for k in order], np.int64)
         self.lane_link = starts(self.link_from, len(self.lanes))
@@ -223,13 +223,8 @@ class _Tables:
         for k, (link, request) in enumerate(zip(links, junction.requests, strict=False)):
             self.index[link], self.cont[link], self.has_foes[link] = k, request.cont, any_foes
             self.bits[link] = request.response
-            self.response[link] = [
-                v
-                for c, foe in enumerate(links)
-                if request.response >> c & 1
-                for v in (foe, self._second_part(foe))
-                if v >= 0
-            ]
+            yielding = [foe for c, foe in enumerate(links) if request.response >> c & 1]
+            self.response[link] = [v for foe in yielding for v in (foe, self._second_part(foe)) if v >= 0]
             lanes_met: list[int] = []
             for c, foe in enumerate(links):
                 if not request.foes >> c & 1:
