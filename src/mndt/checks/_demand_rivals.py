@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Final
+
 import numpy as np
 from jaxtyping import Float64
 
@@ -9,6 +12,9 @@ from mndt.checks._demand_features import acf, mean_day
 from mndt.users.demand.observed import Observed
 
 Array = np.ndarray
+
+Generator = Callable[[Observed, list[int], np.random.Generator], Float64[Array, "series slots"]]
+"""Makes series for groups of these sizes from training series."""
 
 
 def resample(train: Observed, sizes: list[int], rng: np.random.Generator) -> Float64[Array, "series slots"]:
@@ -71,7 +77,7 @@ def _plain(y: Array, q: float) -> Array:
     return np.asarray(np.maximum(np.rint((np.exp(y) - q) / q), 0.0) * q)
 
 
-RIVALS = {
+RIVALS: Final[dict[str, Generator]] = {
     "resample": resample,
     "profile_ar": profile_ar,
     "one_mode": one_mode,

@@ -148,6 +148,18 @@ def validate_fdtd(quick: bool, as_json: bool) -> None:
     show(lambda: validate_fdtd.run(quick=quick), as_json)
 
 
+@validate.command("demand")
+@click.option("--data", type=click.Path(path_type=Path), metavar="DIR", help="Reference data; otherwise MNDT_DATA.")
+@click.option("--splits", type=click.IntRange(1), metavar="N", help="How often places are split anew.  [default: 10]")
+@click.option("--quick", is_flag=True, help="Two splits, within a minute.")
+@json_option
+def validate_demand(data: Path | None, splits: int | None, quick: bool, as_json: bool) -> None:
+    """Generated traffic of places never seen, beside real places and five other generators."""
+    from mndt.checks import validate_demand
+
+    show(lambda: validate_demand.run(data=data, splits=splits, quick=quick), as_json)
+
+
 @main.group()
 def reproduce() -> None:
     """Rebuild the paper's tables."""

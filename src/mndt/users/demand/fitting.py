@@ -1,0 +1,249 @@
+"""From counted traffic to `Patterns`.
+
+The numbers of a place that estimation gives are not those that make such a place: slots are few, and what is estimated
+from them is spread wider, and shifted. So the laws are corrected by simulation (indirect inference,
+Gourieroux, Monfort and Renault, doi:10.1002/jae.3950080507): make places, estimate their numbers the same way,
+move mean and spread until they agree with the data's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+from jaxtyping import Float64, Int64
+
+from mndt.users.demand import noise
+from mndt.users.demand.observed import Observed
+from mndt.users.demand.patterns import Patterns, between_days, generate
+from mndt.users.demand.shapes import Shapes, around_the_day, fit_shapes, mean_day
+
+Array = np.ndarray
+
+N_SHAPES: Final = 8
+N_DAY_SHAPES: Final = 2
+N_CLUSTERS: Final = 5
+SERIES_PER_CLUSTER: Final = 30
+"""Fewer places make fewer clusters."""
+WITHIN: Final = 0.05
+"""Added to each number's variance within a cluster, in shares of its variance over all places."""
+PRIOR: Final = 20.0
+"""Weight, in places, of the covariance of all clusters in that of each."""
+ROUNDS: Final = 5
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What stays the same while numbers of places are estimated: shapes and courses."""
+
+    observed_slots: int
+    slot_s: int
+    quantum: float
+    shapes: Shapes
+    size_course: Float64[Array, "slots_per_day"]
+    days: Float64[Array, "days"]
+    day_shapes: Float64[Array, "days scores"]
+
+    @property
+    def half_window(self) -> int:
+        """Slots of an hour, within which variances are averaged."""
+        return hour_slots(self.slot_s)
+
+
+def fit_patterns(observed: Observed, *, seed: int = 0, rounds: int = ROUNDS) -> Patterns:
+    """Fit the generator to series of traffic.
+
+    Args:
+        observed: at least two days of at least three places.
+        seed: of the draws of scores and of the simulations.
+        rounds: of correction by simulation.
+    """
+    rng = np.random.default_rng([seed, 0])
+    y = np.log(observed.traffic + observed.quantum)
+    s = observed.slots_per_day
+    day, error = _days_with_error(y, s, hour_slots(observed.slot_s))
+    shapes = fit_shapes(day, error, N_SHAPES)
+    z, covariance = shapes.scores(day, error)
+    course = _size_course(y, shapes.days(z), s, hour_slots(observed.slot_s))
+    days, day_shapes = _day_shapes(_daily(y, shapes.days(z), s))
+    frame = Frame(y.shape[1], observed.slot_s, observed.quantum, shapes, course, days, day_shapes)
+    numbers, u = estimate(frame, y)
+    k = shapes.basis.shape[1]
+    drawn = z + np.einsum("ckl,cl->ck", np.linalg.cholesky(covariance), rng.standard_normal(z.shape))
+    cluster, mean, spread = _clusters(shapes.days(z), np.concatenate([drawn, numbers[:, k:]], axis=1), seed)
+    patterns = Patterns(
+        slot_s=observed.slot_s, quantum=observed.quantum, shapes=shapes, size_course=course,
+        modes=noise.fit_modes(u, s, hour_slots(observed.slot_s)), common=_common(u, s, frame.half_window),
+        days=days, day_shapes=day_shapes, mean=mean, covariance=spread,
+        groups=_groups(observed.group, cluster, len(mean)),
+        per_user=_per_user(observed, cluster, len(mean)), dispersion=dispersion_law(observed),
+    )  # fmt: skip
+    _, sizes = np.unique(observed.group, return_counts=True)
+    for round_ in range(rounds):
+        patterns = _corrected(patterns, frame, numbers, u, sizes.tolist() * 2, np.random.default_rng([seed, 1, round_]))
+    return patterns
+
+
+def estimate(
+    frame: Frame, y: Float64[Array, "series slots"]
+) -> tuple[Float64[Array, "series numbers"], Float64[Array, "series slots"]]:
+    """The numbers of each place as the data tell them, and the course u of its rest."""
+    s = len(frame.size_course)
+    z, _ = frame.shapes.scores(*_days_with_error(y, s, frame.half_window))
+    day = frame.shapes.days(z)
+    at = np.arange(y.shape[1])
+    rest = y - day[:, at % s]
+    a, b = noise.size_law(rest, day, frame.size_course, frame.half_window)
+    u = rest / noise.sizes(a, b, day, frame.size_course)[:, at % s]
+    course = (_daily(y, day, s) - frame.days) @ frame.day_shapes
+    return np.concatenate([z, a[:, None], b[:, None], noise.memory(u, frame.slot_s), course], axis=1), u
+
+
+def hour_slots(slot_s: int) -> int:
+    """Slots of an hour, at least one."""
+    return max(1, round(3600 / slot_s))
+
+
+def dispersion_law(observed: Observed, bins: int = 10) -> Float64[Array, "2"]:
+    """c and k of ``Var(ln(traffic / users)) = c users^-k`` around the mean of each place and slot of the day.
+
+    k = 1 and c = the squared coefficient of variation of a user's slot where users are independent. Empty
+    without counts of users.
+    """
+    if observed.users is None:
+        return np.zeros(0)
+    x, n, s = observed.traffic, observed.users, observed.slots_per_day
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.where((x > 0) & (n > 0.5), np.log(x / n), np.nan)
+    rest, count = [], []
+    for k in range(s):
+        one = ratio[:, k::s]
+        seen = np.isfinite(one).sum(axis=1)
+        usable = seen >= 3
+        if usable.any():
+            rest.append(np.nanvar(one[usable], axis=1, ddof=1))
+            count.append(np.nanmean(np.where(np.isfinite(one), n[:, k::s], np.nan)[usable], axis=1))
+    if not rest:
+        return np.zeros(0)
+    variance, users = np.concatenate(rest), np.concatenate(count)
+    by_size = np.array_split(np.argsort(users), bins)
+    points = np.array([[np.log(users[i].mean()), np.log(variance[i].mean() + 1e-12)] for i in by_size if len(i)])
+    slope, start = np.polyfit(points[:, 0], points[:, 1], 1) if len(points) > 1 else (-1.0, 0.0)
+    return np.array([np.exp(start), -slope])
+
+
+def _days_with_error(y: Array, s: int, half_window: int) -> tuple[Array, Array]:
+    """Mean day of each series and the variance of its error."""
+    day, n_days = mean_day(y, s), y.shape[1] / s
+    rest = y - day[:, np.arange(y.shape[1]) % s]
+    square = np.stack([(rest[:, k::s] ** 2).sum(axis=1) for k in range(s)], axis=1)
+    variance = around_the_day(square / max(n_days - 1, 0.5), half_window)
+    return day, variance / n_days + 1e-3
+
+
+def _size_course(y: Array, day: Array, s: int, half_window: int) -> Array:
+    """h: by how much variances depart from the law of the level, by slot of the day."""
+    at, course = np.arange(y.shape[1]), np.zeros(s)
+    rest = y - day[:, at % s]
+    for _ in range(3):
+        a, b = noise.size_law(rest, day, course, half_window)
+        u = rest / noise.sizes(a, b, day, course)[:, at % s]
+        over = np.log(around_the_day(np.array([(u[:, k::s] ** 2).mean() for k in range(s)]), half_window))
+        course = course + over - over.mean()
+    return course
+
+
+def _daily(y: Array, day: Array, s: int) -> Array:
+    """Mean departure of every whole day (its waking hours) from the mean day, around that of all days."""
+    n = y.shape[1] // s * s
+    rest = (y[:, :n] - np.tile(day, n // s)).reshape(len(y), -1, s)[:, :, s // 4 :].mean(axis=2)
+    return np.asarray(rest - rest.mean(axis=1, keepdims=True))
+
+
+def _day_shapes(daily: Array) -> tuple[Array, Array]:
+    """Mean course over the days and the main ways in which places depart from it."""
+    mean = daily.mean(axis=0)
+    rest = (daily - mean) / np.sqrt(daily.std(axis=1, keepdims=True) + 1e-6)  # no single place shall decide
+    _, _, direction = np.linalg.svd(rest, full_matrices=False)
+    return mean, direction[: min(N_DAY_SHAPES, max(0, len(mean) - 1))].T
+
+
+def _common(u: Array, s: int, half_window: int) -> Array:
+    """What all places share within the days; the days themselves are in `Patterns.days`."""
+    width = max(1, half_window // 2)
+    mean = around_the_day(u.mean(axis=0), width)
+    n = len(mean) // s * s
+    daily = mean[:n].reshape(-1, s).mean(axis=1)
+    return np.asarray(mean - between_days(daily[None], np.arange(len(mean)), s)[0])
+
+
+def _clusters(days: Array, numbers: Array, seed: int) -> tuple[Array, Array, Array]:
+    """Cluster of each place by the shape of its day, and each cluster's normal law of the numbers.
+
+    Small clusters borrow the covariance of all: ``(n S + PRIOR S_all) / (n + PRIOR)``.
+    """
+    from sklearn.cluster import KMeans
+
+    shape = days - days.mean(axis=1, keepdims=True)
+    n = int(np.clip(len(numbers) // SERIES_PER_CLUSTER, 1, N_CLUSTERS))
+    first = KMeans(n, n_init=10, random_state=seed).fit_predict(shape)
+    order = np.argsort(-np.bincount(first, minlength=n))
+    cluster = np.argsort(order)[first]
+    mean = np.stack([numbers[cluster == c].mean(axis=0) for c in range(n)])
+    rest = numbers - mean[cluster]
+    pooled = rest.T @ rest / len(rest) + np.diag(WITHIN * numbers.var(axis=0) + 1e-9)
+    spread = []
+    for c in range(n):
+        own = rest[cluster == c]
+        spread.append((own.T @ own + PRIOR * pooled) / (len(own) + PRIOR))
+    return cluster, mean, np.stack(spread)
+
+
+def _groups(group: Array, cluster: Array, n_clusters: int) -> Int64[Array, "groups clusters"]:
+    _, which = np.unique(group, return_inverse=True)
+    counts = np.zeros((which.max() + 1, n_clusters), dtype=np.int64)
+    np.add.at(counts, (which, cluster), 1)
+    return counts
+
+
+def _per_user(observed: Observed, cluster: Array, n_clusters: int) -> Array:
+    """Traffic of a user by cluster and slot of the day: sums over places and days, so large places count more."""
+    s = observed.slots_per_day
+    if observed.users is None:
+        return np.zeros((0, s))
+    x, n = (mean_day(v, s) for v in (observed.traffic, observed.users))
+    out = np.empty((n_clusters, s))
+    for c in range(n_clusters):
+        here = cluster == c if (cluster == c).any() else np.ones(len(cluster), dtype=bool)
+        out[c] = x[here].sum(axis=0) / np.maximum(n[here].sum(axis=0), 1e-9)
+    return out
+
+
+def _corrected(
+    patterns: Patterns, frame: Frame, numbers: Array, u: Array, group_sizes: list[int], rng: np.random.Generator
+) -> Patterns:
+    """One round of indirect inference: mean and spread of the laws of noise, spread of days, tails of the modes."""
+    made = generate(patterns, group_sizes, rng, slots=frame.observed_slots)
+    found, v = estimate(frame, np.log(made.traffic + frame.quantum))
+    k, total = frame.shapes.basis.shape[1], numbers.shape[1]
+    centre = patterns.share @ patterns.mean
+    shift, stretch = np.zeros(total), np.ones(total)
+    shift[k : k + 4] = 0.8 * (numbers.mean(axis=0) - found.mean(axis=0))[k : k + 4]
+    stretch[k:] = (np.clip(numbers.std(axis=0) / (found.std(axis=0) + 1e-9), 0.5, 1.5) ** 0.9)[k:]
+    modes = patterns.modes
+    gap = _excess(u) - _excess(v)
+    scale = modes.scale * np.exp(np.array([-0.5, 1.0]) * np.clip(0.15 * gap, -0.1, 0.1))
+    return replace(
+        patterns,
+        mean=centre + shift + (patterns.mean - centre) * stretch,
+        covariance=patterns.covariance * stretch[:, None] * stretch,
+        modes=noise.standard_modes(modes.shift, np.array([min(scale), max(scale)]), modes.share, modes.stay),
+    )
+
+
+def _excess(u: Array) -> float:
+    """Excess kurtosis of innovations."""
+    i = u[:, 1:] - 0.45 * u[:, :-1]
+    i = (i - i.mean(axis=1, keepdims=True)) / (i.std(axis=1, keepdims=True) + 1e-9)
+    return float(np.square(i * i).mean() - 3.0)
