@@ -188,6 +188,7 @@ def build(
         handover=scenario.handover,
         energy=scenario.energy,
         incidents=scenario.incidents,
+        days=scenario.run.days,
         seed=scenario.city.seed,
         cache_dir=cache_dir,
         n_jobs=n_jobs,

@@ -78,6 +78,11 @@ class RunParameters:
         """Number of one-second steps, at least one."""
         return max(1, round(self.minutes * 60))
 
+    @property
+    def days(self) -> int:
+        """Days a run touches, from midnight to midnight."""
+        return -(-(self.start_s + self.steps) // 86_400)
+
 
 class Scenario(BaseModel):
     """A complete, checked scenario.
@@ -153,11 +158,10 @@ def parse(content: str, *, where: str = "scenario", folder: Path | None = None) 
             fix="correct that place",
             where=where + line,
         ) from None
-    city = raw.get("city")
-    if folder is not None and isinstance(city, dict):
-        for key in ("file", "sites"):
-            if isinstance(city.get(key), str):
-                city[key] = str((folder / city[key]).resolve())
+    for table, key in (("city", "file"), ("city", "sites"), ("users", "schedule")):
+        entry = raw.get(table)
+        if folder is not None and isinstance(entry, dict) and isinstance(entry.get(key), str):
+            entry[key] = str((folder / entry[key]).resolve())
     return check(raw, where=where)
 
 
@@ -178,6 +182,10 @@ def check(raw: dict[str, Any], *, where: str = "scenario") -> Scenario:
     except ValidationError as error:
         raise _sentence(error, where) from None
     _check_city(scenario.city, where)
+    schedule = scenario.users.schedule
+    if schedule is not None and not (Path(schedule).is_file() and Path(schedule).suffix in (".json", ".npz")):
+        allowed, fix = "an existing .json of mndt fit schedule or .npz of mndt train schedule", "check the path"
+        raise InputError("users.schedule", schedule, allowed=allowed, fix=fix, where=where)
     check_network(scenario.network, where=where)
     check_handover(scenario.handover, where=where)
     check_energy(scenario.energy, where=where)

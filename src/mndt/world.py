@@ -61,6 +61,7 @@ def build_world(
     handover: HandoverParameters | None = None,
     energy: EnergyParameters | None = None,
     incidents: Sequence[Incident] = (),
+    days: int = 1,
     seed: int = 0,
     cache_dir: Path | None = None,
     n_jobs: int | None = None,
@@ -71,6 +72,7 @@ def build_world(
         city: with at least one cell; what is drawn badly is put right first, see `mndt.city.mending`.
         radio, users, demand, network, handover, energy: parameters; None = defaults.
         incidents: what happens at set times: failures, power cuts, surges, events.
+        days: midnights people have plans for, the first day's included; later they stay where they are.
         seed: fixes population, shadowing and every later draw.
         cache_dir: where gain maps are kept; None = the user's cache folder.
         n_jobs: processes that build maps side by side; None = all cores.
@@ -94,7 +96,7 @@ def build_world(
     streams = Streams(seed)
     users, demand = users or UserParameters(), demand or DemandParameters()
     channel = Channel.build(city, radio, as_built(city), seed=seed, cache_dir=cache_dir, n_jobs=n_jobs)
-    population = make_population(city, users.n_users(city.frame.area_km2), users, streams)
+    population = make_population(city, users.n_users(city.frame.area_km2), users, streams, days=days)
     return World(
         city=city,
         channel=channel,
