@@ -1,16 +1,19 @@
-"""Cheapest routes on a graph of ways: A* with the straight-line bound.
+"""Cheapest routes on a graph of ways: A* with bounds by straight lines and landmarks.
 
 The search expands nodes in the order of ``cost so far + bound to the target``
-(Hart, Nilsson and Raphael 1968, doi:10.1109/TSSC.1968.300136). The bound is the straight line times
-the best pace (cost per metre of straight line) of any edge. It never exceeds the true cost and obeys
-the triangle inequality, so the first time the target leaves the heap its cost is the least one.
+(Hart, Nilsson and Raphael 1968, doi:10.1109/TSSC.1968.300136). The bound is the larger of two: the
+straight line times the best pace (cost per metre of straight line) of any edge, and what the known
+costs to and from a few landmarks imply, ``d(v, L) - d(t, L)`` and ``d(L, t) - d(L, v)`` (Goldberg and
+Harrelson 2005, "Computing the shortest path: A* search meets graph theory", SODA). Neither exceeds
+the true cost and both obey the triangle inequality, so the first time the target leaves the heap its
+cost is the least one.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float64, Int32
@@ -19,6 +22,12 @@ from numba import njit
 from mndt.city.model import Ways
 
 Array = np.ndarray
+
+LANDMARKS: Final = 16
+"""Nodes to and from which all costs are kept; more cost memory and help little on a city's graph."""
+
+_USED: Final = 3
+"""Landmark bounds that a search looks at: those that say most about its pair of nodes."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +41,7 @@ class RouteGraph:
     node_x_m: Float64[Array, "nodes"]
     node_y_m: Float64[Array, "nodes"]
     pace: float  # least cost per metre of straight line over all edges
+    potential: Float64[Array, "nodes bounds"]  # d(v, L) and -d(L, v) of each landmark L; inf where there is no way
 
     @classmethod
     def from_ways(cls, ways: Ways, cost: Literal["time", "length"] = "time") -> RouteGraph:
@@ -49,10 +59,11 @@ class RouteGraph:
         apart = straight_m > 0.0
         order = np.argsort(ways.edge_from, kind="stable")
         degree = np.bincount(ways.edge_from, minlength=ways.n_nodes)
+        out_node = ways.edge_to[order].astype(np.int32)
         return cls(
             first_out=np.concatenate(([0], np.cumsum(degree))).astype(np.int32),
             out_edge=order.astype(np.int32),
-            out_node=ways.edge_to[order].astype(np.int32),
+            out_node=out_node,
             out_cost=edge_cost[order],
             node_x_m=x_m,
             node_y_m=y_m,
@@ -60,6 +71,7 @@ class RouteGraph:
             pace=float((edge_cost[apart] / straight_m[apart]).min(initial=np.inf) * (1.0 - 1e-12))
             if apart.any()
             else 0.0,
+            potential=_potentials(np.repeat(np.arange(ways.n_nodes), degree), out_node, edge_cost[order], x_m, y_m),
         )
 
 
@@ -98,6 +110,31 @@ def find_routes(graph: RouteGraph, source_node: Int32[Array, "n"], target_node: 
     return Routes(start, edges[: start[-1]].copy(), cost)
 
 
+def _potentials(tail: Array, head: Array, cost: Array, x_m: Array, y_m: Array) -> Float64[Array, "nodes bounds"]:
+    """Costs to and from landmarks, far from each other in the largest part where all nodes reach all."""
+    from scipy.sparse import csr_array
+    from scipy.sparse.csgraph import connected_components, dijkstra
+
+    n = len(x_m)
+    if not len(tail):
+        return np.zeros((n, 0))
+    order = np.lexsort((cost, head, tail))  # of parallel edges the cheapest counts
+    first = order[np.r_[True, (np.diff(tail[order]) != 0) | (np.diff(head[order]) != 0)]]
+    there = csr_array((cost[first], (tail[first], head[first])), shape=(n, n))
+    back = csr_array(there.T)
+    part = connected_components(there, connection="strong")[1]
+    members = np.flatnonzero(part == np.bincount(part).argmax())
+    landmark = members[np.argmax(np.hypot(x_m - x_m[members].mean(), y_m - y_m[members].mean())[members])]
+    columns: list[Array] = []
+    near = np.full(len(members), np.inf)
+    for _ in range(min(LANDMARKS, len(members))):
+        towards, away = dijkstra(back, indices=landmark), dijkstra(there, indices=landmark)
+        columns += [towards, -away]
+        near = np.minimum(near, (towards + away)[members])
+        landmark = members[near.argmax()]
+    return np.ascontiguousarray(np.column_stack(columns))
+
+
 class _Graph(NamedTuple):
     """`RouteGraph` as the kernel takes it."""
 
@@ -108,6 +145,7 @@ class _Graph(NamedTuple):
     node_x_m: Array
     node_y_m: Array
     pace: float
+    potential: Array
 
 
 class _Work(NamedTuple):
@@ -137,14 +175,30 @@ def _search(
     graph: _Graph, work: _Work, source: Array, target: Array, first: int, start: Array, edges: Array, cost: Array
 ) -> int:
     """One A* after the other from query `first`; the number of the query whose edges do not fit, or of all."""
-    x_m, y_m, pace = graph.node_x_m, graph.node_y_m, graph.pace
+    x_m, y_m, pace, potential = graph.node_x_m, graph.node_y_m, graph.pace, graph.potential
     stamp, closed, reached, bound, arrow, came_from, heap_key, heap_node = work
+    used, at_goal, n_used = np.empty(_USED, np.int32), np.empty(_USED), min(_USED, potential.shape[1])
     for q in range(first, source.shape[0]):
         goal, begin = target[q], source[q]
         goal_x, goal_y = x_m[goal], y_m[goal]
-        stamp[begin], reached[begin], arrow[begin] = q, 0.0, -1
-        bound[begin] = pace * math.sqrt((x_m[begin] - goal_x) ** 2 + (y_m[begin] - goal_y) ** 2)
-        heap_key[0], heap_node[0], size = bound[begin], begin, 1
+        least = pace * math.sqrt((x_m[begin] - goal_x) ** 2 + (y_m[begin] - goal_y) ** 2)
+        for u in range(n_used):  # the landmarks that say most about this pair
+            most, choice = -math.inf, 0
+            for k in range(potential.shape[1]):
+                says = potential[begin, k] - potential[goal, k]
+                if says > most:  # no: neither end reaches the landmark, and says is not a number
+                    taken = False
+                    for j in range(u):
+                        taken |= used[j] == k
+                    if not taken:
+                        most, choice = says, k
+            used[u], at_goal[u] = choice, potential[goal, choice]
+            least = max(least, most)
+        start[q + 1] = start[q]
+        if least == math.inf:
+            continue  # the landmark is reached from one end only: there is no way
+        stamp[begin], reached[begin], arrow[begin], bound[begin] = q, 0.0, -1, least
+        heap_key[0], heap_node[0], size = least, begin, 1
         while size > 0:
             here = heap_node[0]
             if here == goal:
@@ -171,7 +225,15 @@ def _search(
                         continue
                 else:
                     stamp[there] = q
-                    bound[there] = pace * math.sqrt((x_m[there] - goal_x) ** 2 + (y_m[there] - goal_y) ** 2)
+                    least = pace * math.sqrt((x_m[there] - goal_x) ** 2 + (y_m[there] - goal_y) ** 2)
+                    for u in range(n_used):
+                        says = potential[there, used[u]] - at_goal[u]
+                        if says > least:
+                            least = says
+                    bound[there] = least
+                    if least == math.inf:
+                        closed[there] = q  # the target cannot be reached from here
+                        continue
                 reached[there], arrow[there], came_from[there] = arrival, k, here
                 key_there, hole = arrival + bound[there], size
                 size += 1
