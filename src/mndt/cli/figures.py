@@ -55,6 +55,17 @@ def _refuse_plot(plot: Path, no_sizes: bool) -> None:
         raise InputError("--plot", plot, allowed="a file .png in a folder that exists", fix="change the name")
 
 
+@bench.command("users")
+@click.option("--seconds", type=click.IntRange(10, 3600), default=600, show_default=True, help="Of the busy hour.")
+@click.option("--quick", is_flag=True, help="A tenth of it, within a minute.")
+@json_option
+def bench_users(seconds: int, quick: bool, as_json: bool) -> None:
+    """People on the move and what they ask for, without the network."""
+    from mndt.checks import bench_users
+
+    show(lambda: bench_users.run(seconds=seconds, quick=quick), as_json)
+
+
 @bench.command("assignment")
 @click.option("--quick", is_flag=True, help="Smaller, within a minute.")
 @json_option
