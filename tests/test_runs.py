@@ -8,6 +8,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ from mndt.network.incident_parameters import Incident
 from mndt.network.incidents import Entry
 from mndt.network.kpi import changes
 from mndt.scenario import CitySource, RunParameters, Scenario
-from mndt.state import Action, Mobility, MobilityLog
+from mndt.state import Action, Mobility, MobilityLog, NoWay
 from mndt.streams import Streams
 
 
@@ -131,6 +132,12 @@ def test_events_of_one_second_by_hand(city: City) -> None:
     assert rows["from_cell"].tolist() == [-1, 1, 0, *before.serving[:2]]
     assert rows["ping_pong"].tolist() == [False, True, False, False, False]
     assert set(rows["time_s"]) == {28800}
+    lost = NoWay(*np.int32([[28799, 28800], [0, 2], [7, 7], [8, 9]]))
+    after = replace(after, mobility=SimpleNamespace(no_way=lost))
+    way = runfolder.events(before, after, replace(kpis, mobility=log_of_nothing(), user_outage=out), out)
+    assert (way["kind"].tolist(), way["user"].tolist()) == (["no-way"], [2])
+    assert way["target"].tolist() == ["area 7 to area 9"]
+    after = replace(after, mobility=None)
     quiet = runfolder.events(before, after, replace(kpis, mobility=log_of_nothing(), user_outage=out), out)
     assert all(len(values) == 0 for values in quiet.values())
     joined = runfolder.join([quiet, rows])

@@ -34,7 +34,7 @@ import numpy as np
 from mndt.checkpoint import unwritable, write_atomically
 from mndt.errors import InputError
 from mndt.network import kpi
-from mndt.state import Kpis, Mobility, NetworkState
+from mndt.state import Kpis, Mobility, NetworkState, NoWay
 
 if TYPE_CHECKING:
     import duckdb
@@ -357,7 +357,7 @@ def events(
     incidents: Sequence[Entry] = (),
 ) -> Columns:
     """What happened in one second: scripted incidents, then what happened to serving cells, then
-    users going into and coming out of outage.
+    users going into and coming out of outage, then trips given up because no way leads there.
 
     Args:
         before, after: the state at both ends of the second.
@@ -368,12 +368,13 @@ def events(
     Returns:
         Columns time_s; offset_ms into the second, 0 for what concerns all of it; kind: of an
         incident, or handover, refused, handover-failure, radio-link-failure (`mndt.state.Mobility`),
-        outage, recovery; phase: of an incident; user, -1 = none; cell (serving now, -1 = none);
-        from_cell (serving before); ping_pong; target: of an incident.
+        outage, recovery, no-way; phase: of an incident; user, -1 = none; cell (serving now, -1 = none);
+        from_cell (serving before); ping_pong; target: of an incident, and of a trip its areas.
     """
-    log = kpis.mobility
+    log, lost = kpis.mobility, _lost(after, kpis.time_s)
     out, back = np.flatnonzero(kpis.user_outage & ~was_out), np.flatnonzero(was_out & ~kpis.user_outage)
-    other = np.concatenate([out, back]).astype(np.int32)
+    other = np.concatenate([out, back, lost.user]).astype(np.int32)
+    way = [f"area {a} to area {b}" for a, b in zip(lost.from_area.tolist(), lost.to_area.tolist(), strict=True)]
     nowhere = np.full(len(incidents), -1, np.int32)
     few, many = len(incidents), len(log) + len(other)
     still = np.zeros(len(other), np.bool_)
@@ -381,19 +382,30 @@ def events(
         "time_s": np.full(few + many, kpis.time_s, np.int32),
         "offset_ms": np.concatenate([np.zeros(few, np.int32), log.offset_ms, np.zeros(len(other), np.int32)]),
         "kind": np.concatenate(
-            [_texts(e.kind for e in incidents), _KINDS[log.kind], np.repeat(_OUTAGE, [len(out), len(back)])]
+            [
+                _texts(e.kind for e in incidents),
+                _KINDS[log.kind],
+                np.repeat(_OTHER, [len(out), len(back), len(lost.user)]),
+            ]
         ),
         "phase": np.concatenate([_texts(e.phase for e in incidents), np.full(many, "")]),
         "user": np.concatenate([nowhere, log.user, other]),
         "cell": np.concatenate([nowhere, log.to_cell, after.serving[other]]),
         "from_cell": np.concatenate([nowhere, log.from_cell, before.serving[other]]),
         "ping_pong": np.concatenate([np.zeros(few, np.bool_), log.ping_pong, still]),
-        "target": np.concatenate([_texts(e.target for e in incidents), np.full(many, "")]),
+        "target": np.concatenate([_texts(e.target for e in incidents), np.full(many - len(way), ""), _texts(way)]),
     }
 
 
+def _lost(after: NetworkState, time_s: int) -> NoWay:
+    """Trips given up in a second, of sources that tell."""
+    lost = getattr(after.mobility, "no_way", NoWay(*np.zeros((4, 0), np.int32)))
+    now = lost.time_s == time_s
+    return NoWay(*(column[now] for column in vars(lost).values()))
+
+
 _KINDS: Final = np.array([kind.name.lower().replace("_", "-") for kind in Mobility])
-_OUTAGE: Final = np.array(["outage", "recovery"])
+_OTHER: Final = np.array(["outage", "recovery", "no-way"])
 
 
 def _texts(values: Iterable[str]) -> np.ndarray:

@@ -57,6 +57,17 @@ class Users:
 
 
 @dataclass(frozen=True)
+class NoWay:
+    """Trips given up because no way leads there. A mobility source whose memory has such a field
+    `no_way` has them among the run's events, each in its second."""
+
+    time_s: Int32[Array, "trips"]
+    user: Int32[Array, "trips"]
+    from_area: Int32[Array, "trips"]
+    to_area: Int32[Array, "trips"]
+
+
+@dataclass(frozen=True)
 class Demand:
     """What users ask for in one second."""
 

@@ -156,8 +156,34 @@ def test_no_way_is_an_event_not_a_crash() -> None:
     history = run(source, 300, 3)
     for memory, users in history[::50]:
         check_everyone(source, memory, users)
-    assert history[-1][0].n_disconnected[0] > 0
+    assert history[-1][0].n_disconnected[0] > 10
     assert history[-1][0].n_arrived[0] > 0
+    # every one of them is told in its second, those found at the start in the first
+    told = [memory.no_way for memory, _ in history[1:]]
+    assert sum(len(lost.user) for lost in told) == history[-1][0].n_disconnected[0]
+    for k, (lost, (_, users)) in enumerate(zip(told, history, strict=False)):
+        assert (lost.time_s == EIGHT + k).all()
+        assert (users.area[lost.user] == lost.from_area).all()  # they had not left
+        assert (lost.from_area != lost.to_area).all()
+
+
+def test_who_could_not_leave_sets_out_later_from_where_they_are() -> None:
+    """To the island, which fails, and then to another place, planned from the island: from home, in fact."""
+    town = grid_town(island=True, signals=False)
+    area = np.array([0, 35, 14], np.int32)
+    plan = Population(
+        home=area[:1], chain=-np.ones(1, np.int8), cluster=np.zeros(1, np.int8),
+        walk_speed_mps=np.full(1, 1.25, np.float32), trip_start=np.array([0, 2], np.int32),
+        departure_s=np.array([EIGHT + 5, EIGHT + 20], np.int32), duration_s=np.full(2, 10, np.int32),
+        from_area=area[:2], to_area=area[1:], mode=np.full(2, Mode.CAR, np.int8),
+    )  # fmt: skip
+    source = OwnMobility(town, plan, UserParameters(count=1, stand_s=1e9), Streams(0))
+    history = run(source, 400, 0)
+    memory, users = history[-1]
+    assert (memory.n_disconnected[0], memory.n_arrived[0], users.area[0]) == (1, 1, 14)
+    assert [m.no_way.to_area.tolist() for m, _ in history[5:8]] == [[], [35], []]
+    for (_, a), (_, b) in itertools.pairwise(history):
+        assert np.hypot(b.x_m - a.x_m, b.y_m - a.y_m).max() < 30.0
 
 
 def test_zero_users() -> None:

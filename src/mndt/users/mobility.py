@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int8, Int32, Int64
 
 from mndt.city.model import City
-from mndt.state import Mode, Users
+from mndt.state import Mode, NoWay, Users
 from mndt.streams import Streams
 from mndt.users import pedestrians
 from mndt.users.indoor import Indoor, Stays
@@ -53,6 +53,7 @@ class OwnMemory:
 
     users: Users
     trip: Int32[Array, "users"]  # row of the population's trips being made, -1 inside
+    origin: Int32[Array, "users"]  # area in which it began: the plan's, or another after a trip without a way
     to_vehicle: Bool[Array, "users"]  # walking to the vehicle, not from it
     next_trip: Int32[Array, "users"]  # row of the trip to make next; the user's last row + 1 when none is left
     goal_x_m: Float32[Array, "users"]  # where the trip will end inside its area
@@ -63,6 +64,7 @@ class OwnMemory:
     n_started: Int64[Array, "1"]  # trips begun since the start
     n_arrived: Int64[Array, "1"]
     n_disconnected: Int64[Array, "1"]  # trips given up because no way leads there
+    no_way: NoWay  # those of the last second; at the start, those that would be under way
 
 
 class OwnMobility:
@@ -103,6 +105,7 @@ class OwnMobility:
         memory = OwnMemory(
             users=users,
             trip=np.full(n, -1, np.int32),
+            origin=np.full(n, -1, np.int32),
             to_vehicle=np.zeros(n, bool),
             next_trip=next_trip,
             goal_x_m=x.copy(),
@@ -113,6 +116,7 @@ class OwnMobility:
             n_started=none,
             n_arrived=none,
             n_disconnected=none,
+            no_way=NoWay(*np.zeros((4, 0), np.int32)),
         )
         rows = np.flatnonzero(has_last)
         rows = rows[plan.departure_s[last[rows]] + plan.duration_s[last[rows]] > time_s]
@@ -122,6 +126,9 @@ class OwnMobility:
     def step(self, memory: OwnMemory, time_s: int, streams: Streams) -> tuple[OwnMemory, Users]:
         """One second: departures, walks, vehicles, arrivals, and the people inside."""
         rng = streams.generator("mobility", time_s)
+        found = memory.no_way
+        now = found.time_s == time_s  # what the start has found belongs to the first second
+        memory = replace(memory, no_way=NoWay(*(column[now] for column in vars(found).values())))
         memory = self._depart(memory, time_s, rng)
         memory = self._walk(memory, time_s)
         memory = self._drive(memory, time_s, streams)
@@ -142,7 +149,7 @@ class OwnMobility:
         memory = replace(memory, next_trip=next_trip)
         origin, target = users.area[due], plan.to_area[trip]
         moves = origin != target
-        return self._set_out(memory, due[moves], trip[moves], origin[moves], rng)
+        return self._set_out(memory, due[moves], trip[moves], origin[moves], time_s, rng)
 
     def _set_out(
         self,
@@ -150,9 +157,10 @@ class OwnMobility:
         rows: Int64[Array, "n"],
         trip: Int32[Array, "n"],
         origin: Int32[Array, "n"],
+        time_s: int,
         rng: np.random.Generator,
     ) -> OwnMemory:
-        """Routes and first walks of trips; those without a way stay and are counted."""
+        """Routes and first walks of trips; those without a way stay, are counted and become events."""
         mode, target = self.population.mode[trip], self.population.to_area[trip]
         areas = self.city.areas
         on_foot = (mode == Mode.WALK) | (areas.road_node[origin] == areas.road_node[target])
@@ -164,10 +172,12 @@ class OwnMobility:
         memory = replace(
             memory,
             trip=_put(memory.trip, rows[possible], trip[possible]),
+            origin=_put(memory.origin, rows[possible], origin[possible]),
             goal_x_m=_put(memory.goal_x_m, rows[possible], goal_x[possible]),
             goal_y_m=_put(memory.goal_y_m, rows[possible], goal_y[possible]),
             n_started=memory.n_started + int(possible.sum()),
             n_disconnected=memory.n_disconnected + int((~possible).sum()),
+            no_way=_with(memory.no_way, time_s, rows[~possible], origin[~possible], target[~possible]),
             to_vehicle=_put(memory.to_vehicle, rows[possible], ~on_foot[possible]),
             users=_changed(memory.users, rows[possible], mode=Mode.WALK, area=-1),
         )
@@ -209,7 +219,7 @@ class OwnMobility:
         if not len(rows):
             return memory
         trip, plan = memory.trip[rows], self.population
-        routes = self._road_routes(plan.from_area[trip], plan.to_area[trip])
+        routes = self._road_routes(memory.origin[rows], plan.to_area[trip])
         mode = plan.mode[trip]
         return replace(
             memory,
@@ -250,7 +260,7 @@ class OwnMobility:
         x, y = self.indoor.random_point(origin, rng)
         stays = Stays(_put(memory.stays.goal_x_m, rows, x), _put(memory.stays.goal_y_m, rows, y))
         users = _changed(memory.users, rows, x_m=x, y_m=y, area=origin)
-        memory = self._set_out(replace(memory, users=users, stays=stays), rows, trip, origin, rng)
+        memory = self._set_out(replace(memory, users=users, stays=stays), rows, trip, origin, time_s, rng)
         share = np.zeros(self.n_users)
         share[rows] = (time_s - plan.departure_s[trip]) / np.maximum(plan.duration_s[trip], 1)
         # whoever is past the first steps of a vehicle's trip is on the road already
@@ -329,6 +339,13 @@ def _put(values: Array, rows: Array, new: Any) -> Array:
     out = values.copy()
     out[rows] = new
     return out
+
+
+def _with(no_way: NoWay, time_s: int, user: Array, from_area: Array, to_area: Array) -> NoWay:
+    """Further trips without a way."""
+    new = (np.full(len(user), time_s), user, from_area, to_area)
+    columns = zip(vars(no_way).values(), new, strict=True)
+    return NoWay(*(np.concatenate([old, more]).astype(np.int32) for old, more in columns))
 
 
 def _changed(users: Users, rows: Array, **new: Any) -> Users:
