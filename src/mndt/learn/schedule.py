@@ -16,12 +16,12 @@ from typing import Any, Final
 import numpy as np
 
 from mndt.formats.diary import Diary
-from mndt.learn.schedule_events import Chunks, follow
+from mndt.learn.schedule_events import Candidates, Chunks, follow
 from mndt.parallel import bar
 from mndt.streams import Streams
 from mndt.users import _point_net as net
 from mndt.users.point_process import PointProcess
-from mndt.users.schedule_events import TRAITS, homes_of, is_shared, observed_days, templates_of
+from mndt.users.schedule_events import TRAITS, is_shared, observed_days, templates_of
 
 Array = np.ndarray
 
@@ -64,24 +64,24 @@ def train(
         diary.place_y_m[diary.to_place] - diary.place_y_m[diary.from_place],
     )
     scale = max(float(np.median(step)), 1.0)
-    chunks = follow(diary, mean, deviation, scale)
     rng = streams.generator("train-schedule")
+    shared, places = _shared_places(diary)
+    chunks = follow(diary, mean, deviation, scale, shared, rng)
     weights, info = _fit(chunks, diary, rng, began + seconds, steps, started=began)
     process = PointProcess(
-        weights, templates, mean, deviation, scale, BANDWIDTH, *_shared_places(diary), _day_shares(diary)
+        weights, templates, mean, deviation, scale, BANDWIDTH, *places, _day_shares(diary)
     )
     return process, info
 
 
-def _shared_places(diary: Diary) -> list[Array]:
-    """Positions, visitors, departures and homes of the places people share; nothing if they share few."""
+def _shared_places(diary: Diary) -> tuple[Candidates, list[Array]]:
+    """The places people share, if they do: as candidates, and as positions and visitors."""
     n = len(diary.place_x_m)
     pairs = np.unique(np.column_stack([diary.person, diary.to_place]), axis=0)
     visitors = np.bincount(pairs[:, 1], minlength=n).astype(float)
-    stays = np.bincount(diary.from_place, minlength=n).astype(float)
-    homes = np.bincount(homes_of(diary), minlength=n).astype(float)
-    some = np.flatnonzero(visitors + homes > 0) if is_shared(diary) else np.zeros(0, int)
-    return [values[some] for values in (diary.place_x_m, diary.place_y_m, visitors, stays, homes)]
+    some = np.flatnonzero(visitors > 0) if is_shared(diary) else np.zeros(0, int)
+    places = [values[some] for values in (diary.place_x_m, diary.place_y_m, visitors)]
+    return Candidates(some, places[0], places[1], np.cumsum(visitors[some])), places
 
 
 def _day_shares(diary: Diary) -> Array:
@@ -107,7 +107,7 @@ def start_weights(rng: np.random.Generator, chunks: Chunks) -> dict[str, Array]:
     hours = np.array([7, 8.5, 11, 13, 15.5, 17.5, 20, 22.5, 31, 33, 37, 42])
     bias[k + 1 + net.WAITS : 2 * k + 1] = hours / 12.0
     used = chunks.valid & ~chunks.ends
-    distance = chunks.jump[..., 0][used]
+    distance = chunks.jump[..., 0, 0][used]
     at = np.quantile(distance, np.linspace(0.04, 0.96, net.JUMPS)) if len(distance) else np.zeros(net.JUMPS)
     for f in range(2):
         b = 2 + net.CONTEXT + f * (3 * net.JUMPS + 1)
@@ -174,19 +174,30 @@ def _departure(jnp: Any, mixture: tuple[Any, ...], batch: Any) -> Any:
 
 
 def _jump(jnp: Any, log_gate: Any, frames: tuple[Any, ...], batch: Any) -> Any:
-    """Log density in the plane of a new place, in units of the scale: distance here or from home, and direction."""
+    """Log density of a new place in the plane, in units of the scale; among shared places log probability.
+
+    Distance, here or from home, and direction make the density; among given places they weigh their popularity,
+    by which the others were drawn, so that it is not seen here.
+    """
     from jax.scipy.special import i0e
 
-    parts, away = [], batch["jump"][..., 4] > 0.5
+    candidates = batch["jump"]
+    parts, away, plane = [], candidates[..., 4] > 0.5, candidates.shape[-2] == 1
     for f in range(2):
-        log_weight, mean, width, kappa = frames[4 * f : 4 * f + 4]
-        log_d, cosine = batch["jump"][..., 2 * f], batch["jump"][..., 2 * f + 1]
+        log_weight, mean, width = (v[..., None, :] for v in frames[4 * f : 4 * f + 3])
+        kappa = frames[4 * f + 3][..., None]
+        log_d, cosine = candidates[..., 2 * f], candidates[..., 2 * f + 1]
         z = (log_d[..., None] - mean) / width
-        radial = _logsumexp(jnp, log_weight - 0.5 * z * z - jnp.log(width) - 0.9189385) - 2.0 * log_d
+        radial = _logsumexp(jnp, log_weight - 0.5 * z * z - jnp.log(width) - 0.9189385)
+        radial = jnp.logaddexp(radial - (2.0 * log_d + 1.837877 if plane else 0.0), -25.0)
         turned = kappa * cosine - jnp.abs(kappa) - jnp.log(i0e(kappa))
-        parts.append(radial - 1.837877 + jnp.where(away, turned, 0.0))
-    both = jnp.logaddexp(log_gate[..., 0] + parts[0], log_gate[..., 1] + parts[1])
-    return jnp.where(away, both, parts[0])
+        parts.append(radial + jnp.where(away, turned, 0.0))
+    gate = log_gate[..., None, :]
+    both = jnp.where(away, jnp.logaddexp(gate[..., 0] + parts[0], gate[..., 1] + parts[1]), parts[0])
+    if plane:
+        return both[..., 0]
+    possible = jnp.where(candidates[..., 5] > 0.5, both, -1e9)
+    return both[..., 0] - _logsumexp(jnp, possible)
 
 
 def _logsumexp(jnp: Any, x: Any) -> Any:

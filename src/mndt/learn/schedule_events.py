@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int32
@@ -13,6 +14,9 @@ from mndt.users.point_process import travel_inputs
 from mndt.users.schedule_events import homes_of, templates_of
 
 Array = np.ndarray
+
+OTHERS: Final = 24
+"""Places beside the true one in a choice among shared places."""
 
 
 @dataclass(frozen=True)
@@ -30,13 +34,28 @@ class Chunks:
     leave_h: Float32[Array, "chunks events"]
     ends: Bool[Array, "chunks events"]
     target: Int32[Array, "chunks events"]  # 0 a new place, 1 + slot a remembered one
-    jump: Float32[Array, "chunks events 5"]  # log distance and cosine from here, the same from home, 1 if away
+    jump: Float32[Array, "chunks events candidates 6"]  # see `_Recorder`; the first candidate is the true one
     minutes: Float32[Array, "chunks events"]  # logarithm
     valid: Bool[Array, "chunks events"]
     person: Int32[Array, "chunks"]
 
 
-def follow(diary: Diary, mean: Array, deviation: Array, scale_m: float) -> Chunks:
+@dataclass(frozen=True)
+class Candidates:
+    """Places that new places are chosen among, with their popularity; none: they may be anywhere."""
+
+    row: Array  # rows of the diary's places
+    x_m: Array
+    y_m: Array
+    total: Array  # running sum of the popularity
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+
+def follow(
+    diary: Diary, mean: Array, deviation: Array, scale_m: float, shared: Candidates, rng: np.random.Generator
+) -> Chunks:
     """Inputs and targets of all events of a diary."""
     people = templates_of(diary)
     home = homes_of(diary)
@@ -48,7 +67,8 @@ def follow(diary: Diary, mean: Array, deviation: Array, scale_m: float) -> Chunk
     away = course.at == 1
     course.place[away, 1] = diary.from_place[first[away]]
     number = np.bincount(diary.person, minlength=n)
-    recorder = _Recorder(n, int(number.max(initial=0)) + 1, course)
+    homes = (people.home_x_m, people.home_y_m)
+    recorder = _Recorder(n, int(number.max(initial=0)) + 1, course, shared, homes, rng)
     for k in range(int(number.max(initial=0)) + 1):
         rows = np.flatnonzero((number >= k) & (course.day < course.n_days))
         ends = number[rows] == k
@@ -73,9 +93,18 @@ def _trip(diary: Diary, trip: Array, course: Course, rows: Array, home_x: Array,
 
 
 class _Recorder:
-    """Fills the arrays event by event."""
+    """Fills the arrays event by event.
 
-    def __init__(self, n: int, events: int, course: Course) -> None:
+    A candidate for a new place is told by log distance and cosine of the bearing from here, the same from
+    home, 1 if the person is away from home, 1 if it can be chosen. Where places are shared, the true one is
+    followed by others drawn by their popularity: which of them is gone to is then what is learned.
+    """
+
+    def __init__(
+        self, n: int, events: int, course: Course, shared: Candidates, homes: tuple[Array, Array],
+        rng: np.random.Generator,
+    ) -> None:  # fmt: skip
+        self.shared, self.homes, self.rng = shared, homes, rng
         self.course, width = course, course.inputs(np.arange(0)).shape[1]
         traits = course.traits.shape[1]
         self.x = np.zeros((n, events, width), np.float32)
@@ -86,7 +115,7 @@ class _Recorder:
         self.now, self.limit, self.leave = (np.zeros((n, events), np.float32) for _ in range(3))
         self.ends, self.valid = np.zeros((n, events), bool), np.zeros((n, events), bool)
         self.target = np.zeros((n, events), np.int32)
-        self.jump = np.zeros((n, events, 5), np.float32)
+        self.jump = np.zeros((n, events, 1 + OTHERS if len(shared) else 1, 6), np.float32)
         self.minutes = np.zeros((n, events), np.float32)
 
     def before(self, k: int, rows: Array, ends: Array) -> None:
@@ -111,14 +140,35 @@ class _Recorder:
         slot = np.where(match.any(axis=1), np.argmax(match, axis=1), -1)
         from_x, from_y = course.x[rows, at], course.y[rows, at]
         self.target[rows, k] = np.where(slot == at, -1, slot + 1)  # a trip to where one is: no choice to learn
-        self.jump[rows, k] = self._jump(rows, x, y, from_x, from_y)
+        self.jump[rows, k, 0] = self._jump(rows, x, y, from_x, from_y)
+        self.jump[rows, k, 0, 5] = 1.0
+        new = rows[slot < 0]
+        if len(self.shared) and len(new):
+            self.jump[new, k, 1:] = self._others(new, place[slot < 0], from_x[slot < 0], from_y[slot < 0])
         self.travel[rows, k] = travel_inputs(course, rows, leave, np.hypot(x - from_x, y - from_y))
         self.minutes[rows, k] = np.log(60.0 * lasts)
         course.move(rows, leave, lasts, slot, x, y, place)
 
+    def _others(self, rows: Array, place: Array, from_x: Array, from_y: Array) -> Array:
+        """Places not gone to; those known already, and the true one again, cannot be chosen."""
+        shape = (len(rows), OTHERS)
+        which = np.searchsorted(self.shared.total, self.rng.random(shape) * self.shared.total[-1], side="right")
+        which = np.minimum(which, len(self.shared) - 1)
+        named = self.shared.row[which]
+        out = np.zeros((*shape, 6), np.float32)
+        who = np.repeat(rows, OTHERS)
+        x = (self.shared.x_m[which] - self.homes[0][rows][:, None]).ravel()
+        y = (self.shared.y_m[which] - self.homes[1][rows][:, None]).ravel()
+        out[..., :5] = self._jump(who, x, y, np.repeat(from_x, OTHERS), np.repeat(from_y, OTHERS)).reshape(*shape, 6)[
+            ..., :5
+        ]
+        known = (named[:, :, None] == self.course.place[rows][:, None, :]).any(axis=2)
+        out[..., 5] = ~known & (named != place[:, None])
+        return out
+
     def _jump(self, rows: Array, x: Array, y: Array, from_x: Array, from_y: Array) -> Array:
         d, cos_home, sin_home = self.course.frame(rows)
-        out = np.zeros((len(rows), 5), np.float32)
+        out = np.zeros((len(rows), 6), np.float32)
         step = np.hypot(x - from_x, y - from_y)
         out[:, 0] = self.course.log_distance(step)
         out[:, 1] = ((x - from_x) * cos_home + (y - from_y) * sin_home) / np.maximum(step, 1e-9)

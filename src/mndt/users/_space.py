@@ -1,9 +1,9 @@
 """Where new places may be: anywhere in the plane, or at given places.
 
-Among given places the learned density of the displacement acts as a deterrence: place j has weight
-``m_j p(d_ij) / q(d_ij)`` with m_j its popularity, p the learned density of the distance and q the density of
-the distances there are between people and (popular) places. So the map decides what there is, and the law
-how far people go for it; borders and gaps need no special case.
+Among given places j has weight ``m_j f(d_ij)`` with m_j its popularity and f a deterrence. A process learned
+where people share places has learned f itself; one learned in the plane has learned the density p of the
+distance, and f = p / q with q the density of the distances there are between people and (popular) places. So
+the map decides what there is, and the law how far people go for it; borders and gaps need no special case.
 """
 
 from __future__ import annotations
@@ -29,16 +29,29 @@ class Space:
     y_m: Array
     weight: Array
     total: Array  # running sum of the weights
-    log_supply: Array  # [2, grid]: from here, from home
+    log_supply: Array  # [2, grid]: log q from here, from home; 0 where f itself is learned
 
     @classmethod
     def at(
-        cls, x_m: Array, y_m: Array, weight: Array, origin_weight: Array, home_weight: Array, scale_m: float
+        cls,
+        x_m: Array,
+        y_m: Array,
+        weight: Array,
+        origins: tuple[Array, Array] | None = None,
+        scale_m: float = 1.0,
     ) -> Space:
-        """Places by weight; how likely people are, and live, at each of them."""
+        """Places by weight.
+
+        Args:
+            x_m, y_m, weight: position and popularity.
+            origins: how likely people are, and live, at each place; for a law of the plane.
+            scale_m: of the law.
+        """
+        if origins is None:
+            return cls(x_m, y_m, weight, np.cumsum(weight), np.zeros((2, len(_GRID))))
         rng = np.random.default_rng(0)  # which origins stand for all is no draw of the twin
         supply = []
-        for from_weight in (origin_weight, home_weight):
+        for from_weight in origins:
             rows = rng.choice(len(x_m), size=min(len(x_m), 300), replace=False)
             rows = rows[from_weight[rows] > 0] if (from_weight[rows] > 0).any() else rows
             d = np.hypot(x_m[rows, None] - x_m, y_m[rows, None] - y_m)
@@ -52,14 +65,16 @@ class Space:
         frames: tuple[Array, ...],
         here: tuple[Array, Array],
         home: tuple[Array, Array],
+        known: Array,
         scale_m: float,
         rng: np.random.Generator,
     ) -> Array:
-        """The row of a place for each person that is neither where they are nor their home.
+        """The row of a place for each person that is neither where they are, nor home, nor known to them.
 
         Args:
             log_gate, frames: the law of the displacement, see `_point_net.choosing`.
             here, home: positions.
+            known: [people, slots] rows of places remembered.
             scale_m: of the law.
             rng: draws candidates and one of them.
         """
@@ -94,6 +109,10 @@ class Space:
             gate = log_gate[:, f] if f else np.where(away, log_gate[:, 0], 0.0)
             part = np.exp(np.clip(ratio + turned + gate[:, None], -60.0, 60.0))
             score += part if not f else np.where(away[:, None], part, 0.0)
+        for slot in range(known.shape[1]):
+            allowed &= row != known[:, slot, None]
+        if not some:  # who knows all places goes to one of them
+            allowed |= ~allowed.any(axis=1, keepdims=True)
         score = np.where(allowed, score if some else score * self.weight[None, :], 0.0)
         total = np.cumsum(score, axis=1, dtype=np.float64)
         hit = (total < (rng.random(n) * total[:, -1])[:, None]).sum(axis=1)

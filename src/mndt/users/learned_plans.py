@@ -82,7 +82,8 @@ def _space(city: City, process: PointProcess) -> Space:
     homes = mass_of(city, "H")
     x, y = np.asarray(city.areas.x_m, float), np.asarray(city.areas.y_m, float)
     here = attraction + homes / max(float(homes.sum()), 1e-300)
-    return Space.at(x, y, attraction, here, homes, process.scale_m)
+    origins = None if len(process.place_x_m) else (here, homes)
+    return Space.at(x, y, attraction, origins, process.scale_m)
 
 
 def _steps(trips: Trips, users: Array, x: Array, y: Array, first: int, modes: ModePolicy, rng: np.random.Generator) -> Steps:

@@ -21,11 +21,13 @@ from mndt.errors import InputError
 from mndt.users import _point_net as net
 from mndt.users._course import RESET, Course, harmonics
 from mndt.users._space import Space
-from mndt.users.schedule_events import TRAITS, Templates
+from mndt.users.schedule_events import TRAITS, Templates, traits_of
 from mndt.users.schedule_statistics import TripTable
 
 Array = np.ndarray
 VERSION: Final = 1
+TRAIT_WEIGHT: Final = np.array([1.0, 2.0, 1.0, 1.0, 1.0, 1.0, 1.0])
+"""How much each trait counts where the best of several courses is chosen; the radius is met least by itself."""
 _TEMPLATE: Final = ("traits", "day_start", "days", "home_x_m", "home_y_m", "start_x_m", "start_y_m")
 
 
@@ -42,8 +44,6 @@ class PointProcess:
     place_x_m: Float64[Array, "places"]
     place_y_m: Float64[Array, "places"]
     place_visits: Float64[Array, "places"]  # people who ever went there
-    place_stays: Float64[Array, "places"]  # trips that begin there
-    place_homes: Float64[Array, "places"]  # people who live there
     day_shares: Float64[Array, "7"]  # of people who leave their place on a day of the week
 
     def standard(self, traits: Array) -> Array:
@@ -61,18 +61,32 @@ class PointProcess:
         """The places the people of the diary shared; None: they shared none, new places may be anywhere."""
         if not len(self.place_x_m):
             return None
-        return Space.at(
-            self.place_x_m, self.place_y_m, self.place_visits, self.place_stays, self.place_homes, self.scale_m
-        )
+        return Space.at(self.place_x_m, self.place_y_m, self.place_visits)
 
-    def sample(self, n: int, rng: np.random.Generator) -> TripTable:
-        """The diary of `n` people who do not exist."""
+    def sample(self, n: int, rng: np.random.Generator, tries: int = 4) -> TripTable:
+        """The diary of `n` people who do not exist.
+
+        Args:
+            n: people.
+            rng: draws everything.
+            tries: courses drawn for each person; the one whose traits come nearest to the person's is kept,
+                as traits are what a course, in the end, must have.
+        """
         people, z = self.draw_people(n, rng)
-        days = people.day_table()
-        course = Course(days, z, self.scale_m, people.start_x_m, people.start_y_m)
-        space = self.space()
-        trips = all_trips(Drawing(self, course, rng), space, people.home_x_m, people.home_y_m)
-        return TripTable(trips.person.astype(np.int32), *trips[1:7])
+        again = np.tile(np.arange(n), tries)
+        many = people.take(again)
+        course = Course(many.day_table(), z[again], self.scale_m, many.start_x_m, many.start_y_m)
+        trips = all_trips(Drawing(self, course, rng), self.space(), many.home_x_m, many.home_y_m)
+        table = TripTable(trips.person.astype(np.int32), *trips[1:7])
+        found = self.standard(traits_of(table, len(many), many.home_x_m, many.home_y_m))
+        gap = np.sum((TRAIT_WEIGHT * (found - z[again])) ** 2, axis=1).reshape(tries, n)
+        kept = np.argmin(gap, axis=0) * n + np.arange(n)
+        row = np.full(len(many), -1, np.int32)
+        row[kept] = np.arange(n)
+        some = np.flatnonzero(row[table.person] >= 0)
+        some = some[np.lexsort((table.departure_s[some], row[table.person[some]]))]
+        columns = (getattr(table, name)[some] for name in TripTable.__dataclass_fields__ if name != "person")
+        return TripTable(row[table.person[some]], *columns)
 
 
 class Trips(NamedTuple):
@@ -134,7 +148,8 @@ class Drawing:
             else:
                 hx, hy = home_x[rows[new]], home_y[rows[new]]
                 here = (from_x[new] + hx, from_y[new] + hy)
-                chosen = space.choose(*jump, here, (hx, hy), course.scale_m, rng)
+                known = course.place[rows[new]]
+                chosen = space.choose(*jump, here, (hx, hy), known, course.scale_m, rng)
                 place[new] = chosen
                 to_x[new], to_y[new] = space.x_m[chosen] - hx, space.y_m[chosen] - hy
         lasts = self._travel(rows, leave, np.hypot(to_x - from_x, to_y - from_y))
@@ -248,7 +263,7 @@ def save(process: PointProcess, path: Path) -> None:
 
     content = {f"weight_{name}": values for name, values in process.weights.items()}
     content |= {f"template_{name}": getattr(process.templates, name) for name in _TEMPLATE}
-    names = ("mean", "deviation", "place_x_m", "place_y_m", "place_visits", "place_stays", "place_homes", "day_shares")
+    names = ("mean", "deviation", "place_x_m", "place_y_m", "place_visits", "day_shares")
     content |= {name: getattr(process, name) for name in names}
     numbers = np.array([VERSION, process.scale_m, process.bandwidth])
     with whole_file(path) as part, part.open("wb") as stream:
@@ -276,5 +291,5 @@ def load(path: Path) -> PointProcess:
     _, scale, bandwidth = content["schedule_point_process"]
     return PointProcess(
         weights, templates, content["mean"], content["deviation"], float(scale), float(bandwidth),
-        *(content[f"place_{name}"] for name in ("x_m", "y_m", "visits", "stays", "homes")), content["day_shares"],
+        *(content[f"place_{name}"] for name in ("x_m", "y_m", "visits")), content["day_shares"],
     )  # fmt: skip

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int32, Int64
 
 from mndt.formats.diary import Diary
+from mndt.users.schedule_statistics import TripTable, trips_of
 
 Array = np.ndarray
 DAY_S: Final = 86_400.0
@@ -84,11 +85,11 @@ def templates_of(diary: Diary) -> Templates:
     day = np.floor(diary.departure_s / DAY_S).astype(np.int64)
     pairs = np.unique(np.column_stack([diary.person, day]), axis=0)
     count = np.bincount(pairs[:, 0], minlength=diary.n_persons)
-    first = np.r_[True, diary.person[1:] != diary.person[:-1]]
+    first = starts_sequence(diary)
     x, y = diary.place_x_m, diary.place_y_m
     start = diary.from_place[first]
     return Templates(
-        traits=_traits(diary, home, count),
+        traits=traits_of(trips_of(diary), diary.n_persons, x[home], y[home]),
         day_start=np.concatenate([[0], np.cumsum(count)]),
         days=pairs[:, 1].astype(np.int32),
         home_x_m=x[home],
@@ -130,34 +131,37 @@ def starts_sequence(diary: Diary) -> Bool[Array, "trips"]:
     return np.r_[True, diary.person[1:] != diary.person[:-1]] if len(diary) else np.zeros(0, bool)
 
 
-def _traits(diary: Diary, home: Array, days: Array) -> Float64[Array, "persons traits"]:
-    n, who = diary.n_persons, diary.person
-    x, y = diary.place_x_m, diary.place_y_m
-    trips = np.bincount(who, minlength=n)
+def traits_of(trips: TripTable, n: int, home_x_m: Array, home_y_m: Array) -> Float64[Array, "persons traits"]:
+    """The `TRAITS` of `n` people by their trips and homes; who has no trip gets everyone's mean."""
+    who = trips.person
+    number = np.bincount(who, minlength=n)
 
     def mean(values: Array, keep: Array | None = None) -> Array:
         rows = np.arange(len(who)) if keep is None else np.flatnonzero(keep)
-        number = np.bincount(who[rows], minlength=n)
+        count = np.bincount(who[rows], minlength=n)
         total = np.bincount(who[rows], values[rows], n)
-        everyone = total.sum() / max(number.sum(), 1)
-        return np.asarray(np.where(number > 0, total / np.maximum(number, 1), everyone))
+        everyone = total.sum() / max(count.sum(), 1)
+        return np.asarray(np.where(count > 0, total / np.maximum(count, 1), everyone))
 
-    step = np.hypot(x[diary.to_place] - x[diary.from_place], y[diary.to_place] - y[diary.from_place])
-    tx, ty = x[diary.to_place], y[diary.to_place]
+    tx, ty = trips.to_x_m, trips.to_y_m
+    step = np.hypot(tx - trips.from_x_m, ty - trips.from_y_m)
     radius = np.sqrt(mean((tx - mean(tx)[who]) ** 2 + (ty - mean(ty)[who]) ** 2))
-    distinct = np.unique(np.column_stack([who, diary.to_place]), axis=0)
-    clock = diary.departure_s % DAY_S / 3600.0
-    first_of_day = np.r_[True, (np.diff(who) != 0) | (np.diff(np.floor(diary.departure_s / DAY_S)) != 0)]
-    stay = np.r_[diary.departure_s[1:] - diary.arrival_s[:-1], 0.0]
-    within = np.r_[~first_of_day[1:], False]
+    places = np.column_stack([who.astype(np.int64), np.rint(tx).astype(np.int64), np.rint(ty).astype(np.int64)])
+    distinct = np.bincount(np.unique(places, axis=0)[:, 0], minlength=n)
+    day = np.floor(trips.departure_s / DAY_S)
+    first_of_day = np.r_[True, (np.diff(who) != 0) | (np.diff(day) != 0)][: len(who)]
+    days = np.bincount(who[first_of_day], minlength=n)
+    stay = np.r_[trips.departure_s[1:] - trips.arrival_s[:-1], 0.0][: len(who)]
+    within = np.r_[~first_of_day[1:], False][: len(who)]
+    at_home = np.hypot(tx - home_x_m[who], ty - home_y_m[who]) < 1.0
     return np.column_stack(
         [
             mean(np.log(step + 10.0)),
             np.log(radius + 10.0),
-            np.bincount(distinct[:, 0], minlength=n) / np.maximum(trips, 1),
-            np.log(trips / np.maximum(days, 1)),
-            mean(clock, first_of_day),
+            distinct / np.maximum(number, 1),
+            np.log(np.maximum(number, 1) / np.maximum(days, 1)),
+            mean(trips.departure_s % DAY_S / 3600.0, first_of_day),
             mean(np.log(np.maximum(stay, 60.0) / 3600.0), within),
-            mean((diary.to_place == home[who]).astype(float)),
+            mean(at_home.astype(float)),
         ]
     )
