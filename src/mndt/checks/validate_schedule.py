@@ -79,7 +79,9 @@ def compared(
             found = divergences(trips, truth, scaled=scaled)
             figures |= {f"jsd_{name}{infix}_{label}": found[name] for name in NAMES}
         # a distribution that falls into one bin tells nothing: equal is not closer
-        closer = [name for name in NAMES if _figure(figures, name, infix, "learned") < _figure(figures, name, infix, "rules")]
+        closer = [
+            name for name in NAMES if _figure(figures, name, infix, "learned") < _figure(figures, name, infix, "rules")
+        ]
         figures[f"closer{infix}_of_5"] = len(closer)
     figures |= {"people_train": train.n_persons, "people_held_out": held.n_persons, "trips_held_out": len(held)}
     figures["real"] = real

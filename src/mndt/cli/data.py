@@ -139,6 +139,34 @@ def fit_radio(
     )
 
 
+@fit.command("schedule")
+@click.option("--diary", type=click.Path(path_type=Path), help="Travel diary, CSV: a line for each trip.")
+@click.option("--places", type=click.Path(path_type=Path), help="Positions of the diary's places, CSV.")
+@click.option("--od", type=click.Path(path_type=Path), help="Matrix of trips, CSV: from_zone, to_zone, trips.")
+@click.option("--zones", type=click.Path(path_type=Path), help="Centres of the matrix's zones, CSV.")
+@click.option("--city", "--scenario", "city", metavar="SCENARIO", help="Scenario whose city the matrix is tried on.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, metavar="FILE.json")
+@click.option("--force", is_flag=True, help="Replace an earlier fit.")
+@json_option
+def fit_schedule(
+    diary: Path | None,
+    places: Path | None,
+    od: Path | None,
+    zones: Path | None,
+    city: str | None,
+    out: Path,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Fit the rules of daily schedules to a travel diary, a matrix of trips, or both."""
+    from mndt.schedules import fit_schedule as fit_files
+
+    show(
+        lambda: fit_files(diary=diary, places=places, od=od, zones=zones, city=city, out=out, force=force, say=say),
+        as_json,
+    )
+
+
 @main.group()
 def export() -> None:
     """Hand a run on in formats other tools read."""
@@ -177,3 +205,27 @@ def export_kml(folder: Path, out: Path) -> None:
 
     for line in write(folder, out, say=say):
         click.echo(line)
+
+
+@main.group()
+def train() -> None:
+    """Weights from the user's own data."""
+
+
+@train.command("schedule")
+@click.option(
+    "--diary", type=click.Path(path_type=Path), required=True, help="Travel diary, CSV: a line for each trip."
+)
+@click.option("--places", type=click.Path(path_type=Path), help="Positions of the diary's places, CSV.")
+@click.option("--out", type=click.Path(path_type=Path), default="schedule.npz", show_default=True, metavar="FILE.npz")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--seconds", type=click.FloatRange(1), default=150.0, show_default=True, help="Most time.")
+@click.option("--force", is_flag=True, help="Replace earlier weights.")
+@json_option
+def train_schedule(
+    diary: Path, places: Path | None, out: Path, seed: int, seconds: float, force: bool, as_json: bool
+) -> None:
+    """Train a point process of daily schedules on a travel diary."""
+    from mndt.schedules import train_schedule as train_files
+
+    show(lambda: train_files(diary, places=places, out=out, seed=seed, seconds=seconds, force=force, say=say), as_json)

@@ -171,6 +171,19 @@ def validate_demand(data: Path | None, splits: int | None, quick: bool, as_json:
     show(lambda: validate_demand.run(data=data, splits=splits, quick=quick), as_json)
 
 
+@validate.command("schedule")
+@click.option("--diary", type=click.Path(path_type=Path), help="Travel diary, CSV; a made-up one without.")
+@click.option("--places", type=click.Path(path_type=Path), help="Positions of the diary's places, CSV.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--quick", is_flag=True, help="A shorter training, within a minute.")
+@json_option
+def validate_schedule(diary: Path | None, places: Path | None, seed: int, quick: bool, as_json: bool) -> None:
+    """Learned and rule-based schedules beside people neither was fitted to."""
+    from mndt.checks import validate_schedule
+
+    show(lambda: validate_schedule.run(diary=diary, places=places, seed=seed, quick=quick, say=say), as_json)
+
+
 @main.group()
 def reproduce() -> None:
     """Rebuild the paper's tables."""

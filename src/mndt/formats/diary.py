@@ -97,7 +97,9 @@ class DiaryInfo:
         return [*self.notes, *shown, *more]
 
 
-def read(path: str | Path, places: Mapping[str, tuple[float, float]] | str | Path | None = None) -> tuple[Diary, DiaryInfo]:
+def read(
+    path: str | Path, places: Mapping[str, tuple[float, float]] | str | Path | None = None
+) -> tuple[Diary, DiaryInfo]:
     """Read a travel diary.
 
     Args:

@@ -21,7 +21,20 @@ from mndt.formats.diary import read_places
 
 Array = np.ndarray
 
-TRIPS: Final = ("trips", "trip", "count", "flow", "flows", "volume", "n", "number", "demand", "persons", "people", "total")
+TRIPS: Final = (
+    "trips",
+    "trip",
+    "count",
+    "flow",
+    "flows",
+    "volume",
+    "n",
+    "number",
+    "demand",
+    "persons",
+    "people",
+    "total",
+)
 
 MOST_ZONES: Final = 1000
 """Ends given as positions are gathered in squares until there are no more zones than this."""

@@ -68,9 +68,7 @@ def train(
     shared, places = _shared_places(diary)
     chunks = follow(diary, mean, deviation, scale, shared, rng)
     weights, info = _fit(chunks, diary, rng, began + seconds, steps, started=began)
-    process = PointProcess(
-        weights, templates, mean, deviation, scale, BANDWIDTH, *places, _day_shares(diary)
-    )
+    process = PointProcess(weights, templates, mean, deviation, scale, BANDWIDTH, *places, _day_shares(diary))
     return process, info
 
 

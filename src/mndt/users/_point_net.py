@@ -58,7 +58,9 @@ def waiting(xp: Any, p: Parameters, h: Any, x: Any) -> tuple[Any, Any, Any, Any,
     return weight, wait_mean, wait_width, clock_mean, clock_width
 
 
-def choosing(xp: Any, p: Parameters, h: Any, x: Any, c: Any, places: Any, open_: Any) -> tuple[Any, Any, tuple[Any, ...]]:
+def choosing(
+    xp: Any, p: Parameters, h: Any, x: Any, c: Any, places: Any, open_: Any
+) -> tuple[Any, Any, tuple[Any, ...]]:
     """Log probabilities (explore, places by slot), log weights of the frames, and mixtures of displacement.
 
     Frames are the current place and home; each has log weights, means, widths of the logarithm of the

@@ -86,7 +86,9 @@ def _space(city: City, process: PointProcess) -> Space:
     return Space.at(x, y, attraction, origins, process.scale_m)
 
 
-def _steps(trips: Trips, users: Array, x: Array, y: Array, first: int, modes: ModePolicy, rng: np.random.Generator) -> Steps:
+def _steps(
+    trips: Trips, users: Array, x: Array, y: Array, first: int, modes: ModePolicy, rng: np.random.Generator
+) -> Steps:
     """Drawn trips with planned durations of our own, each after the last one's end."""
     origin, target = trips.from_place.astype(np.int32), trips.to_place.astype(np.int32)
     person = trips.person.astype(np.int64)

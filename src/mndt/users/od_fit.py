@@ -28,7 +28,9 @@ class OdFit:
     common_share: float  # trips that the law puts where the matrix has them (Sorensen's index)
 
 
-def fit_matrix(matrix: OdMatrix, laws: ScheduleLaws | None = None, city: City | None = None) -> tuple[ScheduleLaws, OdFit]:
+def fit_matrix(
+    matrix: OdMatrix, laws: ScheduleLaws | None = None, city: City | None = None
+) -> tuple[ScheduleLaws, OdFit]:
     """Laws that send people where a matrix says.
 
     The exponent is the one for which the doubly constrained law has the matrix's mean logarithm of the

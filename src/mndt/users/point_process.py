@@ -215,9 +215,9 @@ def all_trips(drawing: Drawing, space: Space | None, home_x: Array, home_y: Arra
 def travel_inputs(course: Course, rows: Array, leave_h: Array, distance_m: Array) -> Array:
     """[rows, traits + 7]: traits, distance and clock."""
     clock = harmonics(leave_h)
-    return np.concatenate(
-        [course.traits[rows], 0.5 * course.log_distance(distance_m)[:, None], clock], axis=1
-    ).astype(np.float32)
+    return np.concatenate([course.traits[rows], 0.5 * course.log_distance(distance_m)[:, None], clock], axis=1).astype(
+        np.float32
+    )
 
 
 def draw_departure(mixture: tuple[Array, ...], now_h: Array, limit_h: Array, rng: np.random.Generator) -> Array:

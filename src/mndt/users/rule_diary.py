@@ -118,6 +118,4 @@ def _table(parts: list[tuple[Array, Steps, int]], x: Array, y: Array) -> TripTab
     origin, target = (np.concatenate([getattr(s, name) for _, s, _ in parts]) for name in ("from_area", "to_area"))
     order = np.lexsort((depart, person))
     person, depart, lasts, origin, target = (v[order] for v in (person, depart, lasts, origin, target))
-    return TripTable(
-        person.astype(np.int32), depart, depart + lasts, x[origin], y[origin], x[target], y[target]
-    )
+    return TripTable(person.astype(np.int32), depart, depart + lasts, x[origin], y[origin], x[target], y[target])
