@@ -1,0 +1,393 @@
+"""One step of road traffic, compiled: plan, register, decide, move, hand over, drive off.
+
+The order is SUMO's: lights; plans of all from the old state; the lists of who approaches each line; then everybody
+decides at the lines ahead by those lists (`_decide`, SUMO's processLinkApproaches), takes a speed, moves, and goes
+over to the next lanes; then lanes are changed and waiting vehicles drive off.
+"""
+
+from __future__ import annotations
+
+from math import inf
+from typing import Final
+
+from numba import njit
+
+from mndt.users.driving._krauss import HALTING_MPS, MARGIN_M, brake_gap, dawdle, inlined, inner, stop_speed, uniform
+from mndt.users.driving._lanes import next_link
+from mndt.users.driving._links import (
+    POSITION_M,
+    after_major,
+    goes_first,
+    is_conflict_entry,
+    is_red,
+    is_yellow,
+    leaves_junction,
+    milliseconds,
+    opened,
+    rear_m,
+    yields,
+)
+from mndt.users.driving._plan import lane_top, last_rear, plan
+from mndt.users.driving._tables import NEVER, REACH
+
+ASIDE_S: Final = 300.0
+"""Who has stood for so long, not for red, is in a gridlock (SUMO's default time to teleport)."""
+
+
+@inlined
+def _append(t, i, lane):  # type: ignore[no-untyped-def]
+    """Put vehicle i onto a lane, behind those whose front is farther."""
+    n, at_m = t.vehicle.shape[0], t.vehicle[i].position_m
+    ahead = t.leader[n + lane]
+    while ahead < n and t.vehicle[ahead].position_m < at_m:
+        ahead = t.leader[ahead]
+    behind = t.follower[ahead]
+    t.leader[i], t.follower[i] = ahead, behind
+    t.follower[ahead] = i
+    t.leader[behind] = i
+
+
+@inlined
+def unlink(t, i):  # type: ignore[no-untyped-def]
+    """Take vehicle i off its lane's list."""
+    t.follower[t.leader[i]] = t.follower[i]
+    t.leader[t.follower[i]] = t.leader[i]
+
+
+@inner
+def _prepare(road, t, s, active):  # type: ignore[no-untyped-def]
+    """Lights, and the lists of who stands on each lane, with the front or with the rear only."""
+    n, n_lanes = t.vehicle.shape[0], road.lane.shape[0]
+    second = int(s.now_s)
+    for k in range(road.link.shape[0]):
+        signal = road.link[k].signal
+        if signal >= 0:
+            cycle = road.signal_cycle[signal]
+            road.link[k].state = road.signal_state[road.signal_start[signal] + second % cycle]
+        else:
+            road.link[k].state = road.link[k].plain
+        road.link[k].approach = -1
+    for lane in range(n_lanes):
+        t.leader[n + lane] = t.follower[n + lane] = n + lane
+        t.rear_head[lane] = -1
+        road.lane[lane].brutto_m = 0.0
+    n_rear = 0
+    for i in active:  # the first of a lane comes first
+        me = t.vehicle[i]
+        behind = t.leader[n + me.lane]
+        t.leader[i], t.follower[i] = behind, n + me.lane
+        t.follower[behind], t.leader[n + me.lane] = i, i
+        kind = t.kind[me.kind]
+        road.lane[me.lane].brutto_m += kind.length_m + kind.min_gap_m
+        for k in range(me.n_behind):
+            t.rear[n_rear, 0], t.rear[n_rear, 1] = i, t.rear_head[me.behind[k]]
+            t.rear_head[me.behind[k]] = n_rear
+            n_rear += 1
+        for e in range(me.first_item, me.first_item + me.n_items):
+            item = t.before[e]
+            if item.link >= 0:
+                item.after = road.link[item.link].approach
+                road.link[item.link].approach = e
+
+
+@inner
+def _decide(road, t, s, i):  # type: ignore[no-untyped-def]
+    """Speed by the lines ahead, the least speed to clear one, and whether the vehicle waits at one."""
+    me = t.vehicle[i]
+    kind = t.kind[me.kind]
+    safe, least, least_m, can_stop_least, waits = inf, -inf, 0.0, False, 0
+    v_i, decel = me.speed_mps, kind.decel_mps2
+    now_ms, waited_ms = milliseconds(s.now_s), milliseconds(me.waited_s)
+    v_max = min(v_i + kind.accel_mps2 * s.step_s, kind.top_mps)
+    for e in range(me.first_item, me.first_item + me.n_items):
+        item = t.item[e]
+        if item.link < 0 or not item.request:
+            if item.link >= 0 and road.lane[me.lane].internal and road.link[item.link].from_inside:
+                if road.link[item.link].junction == road.link[road.lane[me.lane].junction_entry].junction:
+                    yields(me)
+            safe = item.wait_mps
+            waits = 1 if safe < v_i or safe < HALTING_MPS else waits
+            break
+        one = road.link[item.link]
+        yellow = is_yellow(one)
+        can_brake = item.distance_m > brake_gap(v_i, decel, s.step_s, s.ballistic) or (
+            not s.ballistic and v_i < decel * s.step_s
+        )
+        beyond = item.distance_m < 0.0
+        if yellow and can_brake and not beyond:
+            safe, waits = item.wait_mps, 1
+            break
+        impatience = min(1.0, me.waited_s / s.impatience_s) if can_brake else 1.0
+        is_open = yellow or opened(
+            road, t, t.item, item.link, i, item.arrival_ms, item.arrival_mps, item.leave_mps, impatience, waited_ms,
+            now_ms, milliseconds(s.step_s),
+        )  # fmt: skip
+        if is_open and not goes_first(one) and not after_major(road, one) and not one.cont:
+            if item.distance_m > one.visibility_m and (can_brake or not yellow):
+                safe, waits = item.wait_mps, 1
+                break
+            least_m = item.distance_m  # past the point of no return: fast enough to make it
+            harder = v_i + kind.accel_mps2 * s.step_s
+            over = (least_m + POSITION_M) / s.step_s
+            if s.ballistic:
+                over = (2.0 * least_m + MARGIN_M) / s.step_s - v_i
+            least = min(over, item.pass_mps, min(harder, kind.top_mps))
+            can_stop_least = can_brake
+        if is_open:
+            safe = item.pass_mps
+            if safe < decel and safe <= item.wait_mps and safe < v_max:
+                waits = 1
+        elif (
+            not can_brake
+            and one.signal < 0
+            and item.distance_m < brake_gap(v_i, kind.emergency_mps2, s.step_s, s.ballistic)
+        ):
+            safe = item.pass_mps
+        else:
+            safe, waits = item.wait_mps, 1
+            break
+    if safe + MARGIN_M < least:
+        if can_stop_least and safe < v_i:
+            lowest = v_i - decel * s.step_s if s.ballistic else max(v_i - decel * s.step_s, 0.0)
+            safe = min(safe, max(lowest, stop_speed(least_m, v_i, decel, s.step_s, s.step_s, s.ballistic)))
+            least, waits = 0.0, 1
+        else:
+            least = safe
+    me.waits = waits
+    return safe, least
+
+
+@inner
+def _drive(road, t, s, i):  # type: ignore[no-untyped-def]
+    """Take a speed and move, on the lane as if it had no end."""
+    me = t.vehicle[i]
+    kind = t.kind[me.kind]
+    safe, least = _decide(road, t, s, i)
+    v_i, step_s = me.speed_mps, s.step_s
+    lowest, hardest = v_i - kind.decel_mps2 * step_s, v_i - kind.emergency_mps2 * step_s
+    if not s.ballistic:
+        lowest, hardest = max(lowest, 0.0), max(hardest, 0.0)
+    low = min(lowest, max(safe, hardest))
+    high = max(lane_top(road.lane[me.lane], me, kind), safe)
+    high = max(low, min(high, min(v_i + kind.accel_mps2 * step_s, kind.top_mps), safe))
+    v = high
+    if kind.sigma > 0.0 and high > 0.0:
+        v = max(low, dawdle(high, kind.accel_mps2, kind.sigma, uniform(s.key, i), step_s))
+    if v > 0.0:
+        v = max(v, least)
+    if -0.1 * MARGIN_M < v < 0.1 * MARGIN_M:
+        v = 0.0
+    if s.ballistic:
+        if v >= 0.0:
+            way_m = 0.5 * (v_i + v) * step_s
+        else:
+            way_m = 0.5 * v_i * v_i / (v_i - v) * step_s
+            v = 0.0
+    else:
+        v = max(v, 0.0)
+        way_m = v * step_s
+    me.accel_mps2 = (v - v_i) / step_s
+    me.speed_mps = v
+    me.position_m += way_m
+    me.odometer_m += way_m
+    # SUMO's threshold of acceleration: half of what the driver can, lessened by dawdling
+    if v <= HALTING_MPS and me.accel_mps2 <= 0.5 * kind.accel_mps2 * kind.sigma + 1e-9 + 0.5 * kind.accel_mps2:
+        me.waited_s += step_s
+    else:
+        me.waited_s = 0.0
+
+
+@inner
+def _hand_over(road, t, s, i):  # type: ignore[no-untyped-def]
+    """Go over to the lanes reached; False when the vehicle has arrived."""
+    me = t.vehicle[i]
+    length_m = t.kind[me.kind].length_m
+    e, moved = me.first_item, False
+    while me.position_m > road.lane[me.lane].length_m and e < me.first_item + me.n_items:
+        link = t.item[e].link
+        e += 1
+        if link < 0 or (me.cursor + 1 >= me.route_end and not road.lane[me.lane].internal):
+            break
+        one = road.link[link]
+        if is_red(one) and t.item[e - 1].distance_m >= 0.0 and not one.from_inside:
+            break  # an emergency stop
+        if not moved:
+            unlink(t, i)
+            moved = True
+        k = min(me.n_behind, REACH - 1)
+        while k > 0:
+            me.behind[k] = me.behind[k - 1]
+            k -= 1
+        me.behind[0] = me.lane
+        me.n_behind = min(me.n_behind + 1, REACH)
+        me.position_m -= road.lane[me.lane].length_m
+        me.lane = one.next_lane
+        if not road.lane[me.lane].internal:
+            me.cursor += 1
+        if one.into_inside and not one.from_inside:
+            me.entered_s = me.entered_once_s = s.now_s
+        if is_conflict_entry(one):
+            me.conflict_s = s.now_s
+            me.entered_s = me.entered_once_s
+        if leaves_junction(one):
+            me.entered_s = me.entered_once_s = me.conflict_s = NEVER
+    lane = road.lane[me.lane]
+    if me.cursor + 1 >= me.route_end and not lane.internal and me.position_m > lane.length_m - POSITION_M:
+        if not moved:
+            unlink(t, i)
+        me.lane = -1
+        return False
+    if me.position_m > lane.length_m:
+        me.position_m, me.speed_mps = lane.length_m, 0.0
+    k, back_m = 0, me.position_m - length_m
+    while back_m < 0.0 and k < me.n_behind:
+        back_m += road.lane[me.behind[k]].length_m
+        k += 1
+    me.n_behind = k
+    if moved:
+        _append(t, i, me.lane)
+    return True
+
+
+@inner
+def _room(road, t, s, i, lane, at_m):  # type: ignore[no-untyped-def]
+    """Whether vehicle i may stand with its front at a point of a lane: nobody there, nobody who could not stop."""
+    n = t.vehicle.shape[0]
+    kind = t.kind[t.vehicle[i].kind]
+    back_m = at_m - kind.length_m
+    ahead = t.leader[n + lane]
+    behind = n + lane
+    while ahead < n and t.vehicle[ahead].position_m < at_m:
+        behind, ahead = ahead, t.leader[ahead]
+    if ahead >= n:
+        ahead = last_rear(road, t, lane)
+    if 0 <= ahead < n and rear_m(t, road, ahead, lane) - at_m - kind.min_gap_m < 0.0:
+        return False
+    if behind < n:
+        other = t.vehicle[behind]
+        return _can_stop(t, s, other, back_m - other.position_m)
+    seen = 0
+    for e in range(t.first_approach[lane], t.first_approach[lane + 1]):
+        link = t.approach_link[e]
+        k = road.link[link].approach
+        while k >= 0 and seen < 64:
+            item = t.item[k]
+            k = item.after
+            seen += 1
+            other = t.vehicle[item.vehicle]
+            if item.request and other.lane >= 0 and other.lane != lane:
+                gap_m = item.distance_m - other.speed_mps * s.step_s + back_m
+                if road.lane[other.lane].internal or item.distance_m < 60.0:
+                    if not _can_stop(t, s, other, gap_m):
+                        return False
+    return True
+
+
+@inlined
+def _can_stop(t, s, other, gap_m):  # type: ignore[no-untyped-def]
+    """Whether a vehicle that comes from behind can stop for one that stands `gap_m` ahead."""
+    k = t.kind[other.kind]
+    stop_m = brake_gap(other.speed_mps, k.decel_mps2, s.step_s, s.ballistic) + other.speed_mps * k.tau_s
+    return gap_m - k.min_gap_m >= stop_m
+
+
+@inner
+def insert(road, t, s, i):  # type: ignore[no-untyped-def]
+    """Let a waiting vehicle drive off at the start of its edge, standing, where there is room: the lane or -1."""
+    me = t.vehicle[i]
+    kind = t.kind[me.kind]
+    edge = t.route_edge[me.cursor]
+    best, fewest_m = -1, inf
+    for lane in range(road.edge_lane[edge], road.edge_lane[edge + 1]):
+        one = road.lane[lane]
+        if not one.classes & int(kind.classes):
+            continue
+        cost_m = one.brutto_m
+        if me.cursor + 1 < me.route_end and next_link(road, t, me, lane, me.cursor) < 0:
+            cost_m += 1e6
+        if cost_m < fewest_m:
+            best, fewest_m = lane, cost_m
+    if best < 0:
+        return -1
+    at_m = min(kind.length_m + POSITION_M, road.lane[best].length_m)
+    if not _room(road, t, s, i, best, at_m):
+        return -1
+    me.lane, me.position_m, me.speed_mps, me.accel_mps2 = best, at_m, 0.0, 0.0
+    me.n_behind, me.n_items, me.waits, me.waited_s = 0, 0, 0, 0.0
+    me.entered_s = me.entered_once_s = me.conflict_s = NEVER
+    _append(t, i, best)
+    road.lane[best].brutto_m += kind.length_m + kind.min_gap_m
+    return best
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def step(road, t, s, active, queue, aside, out):  # type: ignore[no-untyped-def]
+    """One step of everything; writes who drives, who waits and who arrived into the rows of `out`.
+
+    Args:
+        active: rows on the road, lane by lane, the first of a lane first.
+        queue: rows that wait to drive off, first come first.
+        aside: seconds of standing after which a vehicle is taken off a locked ring; inf = never.
+
+    Returns:
+        How many there are of each, and how many were taken aside.
+    """
+    n, n_lanes = t.vehicle.shape[0], road.lane.shape[0]
+    _prepare(road, t, s, active)
+    lane, lengths_m, used = -1, 0.0, 0
+    firsts = out[0]
+    for k in range(len(active)):
+        i = active[k]
+        me = t.vehicle[i]
+        if me.lane != lane:
+            lane, lengths_m = me.lane, 0.0
+        count = plan(road, t, s, i, used, lengths_m)
+        firsts[k] = used
+        used += count
+        kind = t.kind[me.kind]
+        lengths_m += kind.length_m + kind.min_gap_m
+    for k in range(road.link.shape[0]):
+        road.link[k].approach = -1
+    for k in range(len(active)):
+        me = t.vehicle[active[k]]
+        me.first_item = firsts[k]
+        me.n_items = (firsts[k + 1] if k + 1 < len(active) else used) - firsts[k]
+        for e in range(me.first_item, me.first_item + me.n_items):
+            item = t.item[e]
+            if item.link >= 0:
+                item.after = road.link[item.link].approach
+                road.link[item.link].approach = e
+    for i in active:
+        _drive(road, t, s, i)
+    n_arrived, n_aside, n_waiting = 0, 0, 0
+    for i in active:
+        if not _hand_over(road, t, s, i):
+            out[2, n_arrived] = i
+            n_arrived += 1
+    if aside < inf:
+        for i in active:
+            me = t.vehicle[i]
+            if me.lane >= 0 and me.waited_s > aside and me.stop_edge != me.cursor:
+                unlink(t, i)
+                me.lane, me.n_behind, me.n_items, me.waited_s = -1, 0, 0, 0.0
+                me.cursor = min(me.cursor + 1, me.route_end - 1)
+                out[1, n_waiting] = i
+                n_waiting += 1
+                n_aside += 1
+    for i in queue:
+        me = t.vehicle[i]
+        if me.cursor >= me.route_end:
+            out[2, n_arrived] = i
+            n_arrived += 1
+        elif insert(road, t, s, i) < 0:
+            me.waited_s += s.step_s
+            out[1, n_waiting] = i
+            n_waiting += 1
+    n_active = 0
+    for lane in range(n_lanes):
+        i = t.follower[n + lane]
+        while i < n:
+            out[0, n_active] = i
+            n_active += 1
+            i = t.follower[i]
+    return n_active, n_waiting, n_arrived, n_aside, used

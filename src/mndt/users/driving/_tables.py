@@ -1,0 +1,173 @@
+"""The tables that compiled code of the vehicle engine reads and writes."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import numpy as np
+
+Array = np.ndarray
+
+REACH: Final = 6
+"""Lanes behind the one with its front bumper that a vehicle may still stand on."""
+
+NEVER: Final = 1e15
+"""A time that does not come, in seconds."""
+
+VEHICLE: Final = np.dtype(
+    [
+        ("lane", np.int32),  # with the front bumper; -1 where nobody drives
+        ("kind", np.int32),  # row of the table of kinds
+        ("route_start", np.int32),  # rows of the pool of routes: first edge, edge being driven, end
+        ("cursor", np.int32),
+        ("route_end", np.int32),
+        ("waits", np.int32),  # it will not cross the next line: nobody should follow into the junction behind it
+        ("n_behind", np.int32),  # lanes on which it still stands with its rear
+        ("behind", np.int32, (REACH,)),  # those lanes, the nearest first
+        ("first_item", np.int32),  # its rows of the table of lines ahead
+        ("n_items", np.int32),
+        ("position_m", np.float64),  # of the front bumper, from the start of the lane
+        ("speed_mps", np.float64),
+        ("accel_mps2", np.float64),  # of the last step
+        ("odometer_m", np.float64),  # since the trip began
+        ("waited_s", np.float64),  # standing, or waiting to drive off
+        ("speed_factor", np.float64),  # the driver's own share of speed limits
+        ("entered_s", np.float64),  # when it drove into the junction it is in; `NEVER` outside or when it gave way
+        ("entered_once_s", np.float64),  # the same, but kept when it gives way
+        ("conflict_s", np.float64),  # when it drove into the part where ways cross
+        ("eager_left", np.float64),  # lane changing: how much it would like to be one lane to the left
+        ("eager_right", np.float64),  # and to the right, see `_lane_change`
+        ("stop_edge", np.int32),  # row of the pool of routes with the next halt, -1 = none
+        ("stop_m", np.float64),  # where it halts on that edge
+        ("stop_s", np.float64),  # how long it still halts
+    ]
+)
+"""What a vehicle remembers from step to step."""
+
+ITEM: Final = np.dtype(
+    [
+        ("link", np.int32),  # -1 = the way ends here
+        ("vehicle", np.int32),
+        ("after", np.int32),  # the next in the link's list of who approaches it
+        ("request", np.int32),  # it means to cross
+        ("stopped_ahead", np.int32),  # beyond it somebody stands or waits
+        ("pass_mps", np.float64),  # speed now if it may cross
+        ("wait_mps", np.float64),  # speed now if it has to stop
+        ("leave_mps", np.float64),  # estimated speed when leaving the junction
+        ("arrival_mps", np.float64),
+        ("braking_mps", np.float64),  # speed at the line if it brakes from now on
+        ("arrival_ms", np.int64),
+        ("leaving_ms", np.int64),
+        ("waited_ms", np.int64),
+        ("distance_m", np.float64),
+        ("space_m", np.float64),  # room beyond
+    ]
+)
+"""A line ahead of a vehicle, as its driver means to take it."""
+
+KIND: Final = np.dtype(
+    [
+        ("length_m", np.float64),
+        ("min_gap_m", np.float64),
+        ("accel_mps2", np.float64),
+        ("decel_mps2", np.float64),
+        ("emergency_mps2", np.float64),
+        ("sigma", np.float64),
+        ("tau_s", np.float64),
+        ("top_mps", np.float64),
+        ("classes", np.float64),  # bits of `mndt.formats.sumo_net.CLASS_BITS` that let it onto a lane
+    ]
+)
+"""A row of `VehicleMemory.kinds`."""
+
+LANE: Final = np.dtype(
+    [
+        ("edge", np.int32),
+        ("index", np.int32),
+        ("internal", np.int32),
+        ("classes", np.int32),
+        ("first_link", np.int32),
+        ("link_end", np.int32),
+        ("entry", np.int32),  # the link into an internal lane, -1 outside junctions
+        ("junction_entry", np.int32),  # the link by which one came into the junction
+        ("length_m", np.float64),
+        ("limit_mps", np.float64),
+        ("brutto_m", np.float64),  # lengths and gaps of the vehicles on it; filled in each step
+    ]
+)
+
+LINK: Final = np.dtype(
+    [
+        ("from_lane", np.int32),
+        ("to_lane", np.int32),
+        ("next_lane", np.int32),
+        ("state", np.int32),  # letter shown now
+        ("plain", np.int32),  # letter where no light shows one
+        ("signal", np.int32),
+        ("cont", np.int32),
+        ("keep_clear", np.int32),
+        ("has_foes", np.int32),
+        ("junction", np.int32),
+        ("direction", np.int32),
+        ("from_inside", np.int32),
+        ("into_inside", np.int32),
+        ("after_waiting", np.int32),  # leaves a lane that begins at a waiting place inside a junction
+        ("first_response", np.int32),
+        ("response_end", np.int32),
+        ("first_conflict", np.int32),
+        ("conflict_end", np.int32),
+        ("approach", np.int32),  # head of the list of those who approach, rows of the table of lines ahead
+        ("length_m", np.float64),
+        ("visibility_m", np.float64),
+        ("radius_m", np.float64),
+    ]
+)
+
+CONFLICT: Final = np.dtype(
+    [
+        ("lane", np.int32),
+        ("behind_m", np.float64),
+        ("size_m", np.float64),
+        ("foe_behind_m", np.float64),
+        ("foe_size_m", np.float64),
+    ]
+)
+
+
+class Road(NamedTuple):
+    """`LaneMap` as compiled code takes it; `lane.brutto_m`, `link.state` and `link.approach` are scratch."""
+
+    lane: Array  # LANE
+    link: Array  # LINK
+    response: Array  # i32: links to yield to
+    conflict: Array  # CONFLICT
+    edge_lane: Array  # i32[edges + 1]
+    signal_start: Array
+    signal_cycle: Array
+    signal_state: Array
+
+
+class Traffic(NamedTuple):
+    """All vehicles, one row per user of the population, as compiled code changes them."""
+
+    vehicle: Array  # VEHICLE
+    leader: Array  # i32[users + lanes]: a circular list for each lane; entry users + lane is the lane itself
+    follower: Array
+    route_edge: Array
+    kind: Array  # KIND
+    before: Array  # ITEM, of the step before
+    item: Array  # ITEM, of this step
+    rear_head: Array  # i32[lanes]: vehicles that stand on a lane with their rear only, head of a list
+    rear: Array  # i32[rows, 2]: vehicle, next
+    first_approach: Array  # i32[lanes + 1]: rows of `approach_link`
+    approach_link: Array  # i32: links that lead onto a lane
+
+
+class Step(NamedTuple):
+    """What holds for one step."""
+
+    now_s: float
+    step_s: float
+    key: Array  # u32, of the drivers' dawdling
+    ballistic: bool
+    impatience_s: float  # waiting for so long makes a driver take any gap
