@@ -107,7 +107,7 @@ def shifts_and_couriers(n: int = 240, days: int = 10, seed: int = 0) -> list[Tri
         home = rng.uniform(-15000, 15000, 2)
         here, free = home, 0.0
 
-        def go(t: float, place: np.ndarray, purpose: str) -> None:
+        def go(t: float, place: np.ndarray, purpose: str, person: int = person) -> None:
             nonlocal here, free
             t = max(t, free + 120)
             d = float(np.hypot(*(place - here)))

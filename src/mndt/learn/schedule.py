@@ -8,9 +8,7 @@ displacement in the plane) and of its travel time.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -65,21 +63,23 @@ def train(
     )
     scale = max(float(np.median(step)), 1.0)
     rng = streams.generator("train-schedule")
-    shared, places = _shared_places(diary)
+    shared, visitors = _shared_places(diary)
     chunks = follow(diary, mean, deviation, scale, shared, rng)
     weights, info = _fit(chunks, diary, rng, began + seconds, steps, started=began)
-    process = PointProcess(weights, templates, mean, deviation, scale, BANDWIDTH, *places, _day_shares(diary))
+    process = PointProcess(
+        weights, templates, mean, deviation, scale, BANDWIDTH, shared.x_m, shared.y_m, visitors, _day_shares(diary)
+    )
     return process, info
 
 
-def _shared_places(diary: Diary) -> tuple[Candidates, list[Array]]:
-    """The places people share, if they do: as candidates, and as positions and visitors."""
+def _shared_places(diary: Diary) -> tuple[Candidates, Array]:
+    """The places people share, if they do: as candidates, and their visitors."""
     n = len(diary.place_x_m)
     pairs = np.unique(np.column_stack([diary.person, diary.to_place]), axis=0)
     visitors = np.bincount(pairs[:, 1], minlength=n).astype(float)
     some = np.flatnonzero(visitors > 0) if is_shared(diary) else np.zeros(0, int)
-    places = [values[some] for values in (diary.place_x_m, diary.place_y_m, visitors)]
-    return Candidates(some, places[0], places[1], np.cumsum(visitors[some])), places
+    x, y, visitors = diary.place_x_m[some], diary.place_y_m[some], visitors[some]
+    return Candidates(some, x, y, np.cumsum(visitors)), visitors
 
 
 def _day_shares(diary: Diary) -> Array:

@@ -30,7 +30,8 @@ def shapes(n_traits: int) -> dict[str, tuple[int, ...]]:
         "wait_w1": (HIDDEN + n, WIDE), "wait_b1": (WIDE,), "wait_w2": (WIDE, waits), "wait_b2": (waits,),
         "pick_w1": (HIDDEN + n + N_CHOICE, WIDE), "pick_b1": (WIDE,), "pick_w2": (WIDE, choice), "pick_b2": (choice,),
         "place_w1": (N_PLACE, 24), "place_c": (CONTEXT, 24), "place_b1": (24,), "place_w2": (24, 1), "place_b2": (1,),
-        "travel_w1": (n_traits + 7, 24), "travel_b1": (24,), "travel_w2": (24, 3 * TRAVELS), "travel_b2": (3 * TRAVELS,),
+        "travel_w1": (n_traits + 7, 24), "travel_b1": (24,), "travel_w2": (24, 3 * TRAVELS),
+        "travel_b2": (3 * TRAVELS,),
     }  # fmt: skip
 
 

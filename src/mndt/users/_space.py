@@ -13,7 +13,6 @@ from typing import Final
 
 import numpy as np
 
-
 Array = np.ndarray
 
 MOST_CANDIDATES: Final = 128

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 import numpy as np
-from jaxtyping import Float64, Int32
+from jaxtyping import Float64
 from scipy.special import ndtr, ndtri
 
 from mndt.errors import InputError

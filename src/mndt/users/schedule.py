@@ -40,7 +40,8 @@ from mndt.users.population import CLUSTERS, DAY_S, WEEKDAYS, Population, UserPar
 from mndt.users.schedule_laws import CHAINS, ScheduleLaws, classes
 
 __all__ = [
-    "CHAINS", "make_population", "mode_by_distance", "read_schedule", "region_of", "staying_times_s", "truncated_normal",
+    "CHAINS", "make_population", "mode_by_distance", "read_schedule", "region_of", "staying_times_s",
+    "truncated_normal",
 ]  # fmt: skip
 
 Array = np.ndarray
@@ -142,7 +143,7 @@ def region_of(city: City, laws: ScheduleLaws, parameters: UserParameters) -> Reg
     given = {} if zones is None else {"zone": zones.zone, "table": zones.table}
     return Region(
         errands=Gravity.of(city, exponent("O")),
-        work=match(x, y, ground, homes, mass_of(city, "W"), exponent("W"), **given),  # type: ignore[arg-type]
+        work=match(x, y, ground, homes, mass_of(city, "W"), exponent("W"), **given),
         study=match(x, y, ground, homes, mass_of(city, "S"), exponent("S")),
     )
 
