@@ -1,21 +1,29 @@
-"""People inside areas: they stand or sit, and now and then walk to another point of the same area.
+"""People inside areas: they come in at the door, stand or sit, now and then walk to another point, and leave.
 
-Points come from the real outlines (for buildings all parts, courtyards excluded). A person only
-sets out on a straight line that stays inside; otherwise another point is tried a second later.
+Points come from the real outlines (for buildings all parts, courtyards excluded). Who walks does so as one of a
+crowd (`mndt.users.crowd`): around walls by way-points, with regard for the others, at 0.1 s steps.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, Int, Int32, Int64
+from jaxtyping import Bool, Float32, Float64, Int, Int8, Int32, Int64
 
 from mndt.city.model import City
+from mndt.users.crowd.correction import Correction, shipped_correction
+from mndt.users.crowd.walking import People, Walls, WayTables, by_area, walk
 
 Array = np.ndarray
 
-POINTS_PER_AREA = 24
+POINTS_PER_AREA: Final = 24
+INDOOR_PACE: Final = 0.65
+"""Indoors people stroll at about two thirds of their pace outdoors (assumed)."""
+DOOR_M: Final = 1.0
+LOOKS: Final = 8
+"""Way-points a person looks for before he stays where he is."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +63,10 @@ class Outlines:
 
     def __len__(self) -> int:
         return len(self.start) - 1
+
+    def walls(self) -> Walls:
+        """The same as the walls of a crowd."""
+        return Walls(self.start, self.ax_m, self.ay_m, self.bx_m, self.by_m)
 
     def pairs(self, area: Int32[Array, "n"]) -> tuple[Int64[Array, "pairs"], Int64[Array, "pairs"]]:
         """All (query, segment) pairs of queries about areas."""
@@ -121,12 +133,40 @@ def sample_points(
     return x, y
 
 
+def _nothing(kind: type) -> Array:
+    return np.zeros(0, kind)
+
+
 @dataclass(frozen=True)
 class Stays:
-    """Where people inside areas are heading; equal to the position while they stand."""
+    """Where people inside areas are heading; equal to the position while they stand.
+
+    The other columns are the crowd's own memory. They may be left out: then everyone begins anew.
+    """
 
     goal_x_m: Float32[Array, "users"]
     goal_y_m: Float32[Array, "users"]
+    velocity_x_mps: Float32[Array, "users"] = field(default_factory=lambda: _nothing(np.float32))
+    velocity_y_mps: Float32[Array, "users"] = field(default_factory=lambda: _nothing(np.float32))
+    way_m: Float32[Array, "users"] = field(default_factory=lambda: _nothing(np.float32))  # whole length of the walk
+    patience_s: Float32[Array, "users"] = field(default_factory=lambda: _nothing(np.float32))  # then he stays there
+    via: Int8[Array, "users"] = field(default_factory=lambda: _nothing(np.int8))  # next way-point
+    aim: Int8[Array, "users"] = field(default_factory=lambda: _nothing(np.int8))  # way-point at the goal, -1 = none
+
+    def remembered(self, n: int) -> Stays:
+        """The same with all columns n long."""
+        if len(self.aim) == n:
+            return self
+        zeros = np.zeros(n, np.float32)
+        return Stays(self.goal_x_m, self.goal_y_m, zeros, zeros, zeros, zeros, np.zeros(n, np.int8), np.full(n, -1, np.int8))
+
+    def towards(self, rows: Int[Array, "n"], x_m: Array, y_m: Array) -> Stays:
+        """New goals for some people; where these are their positions, they stand."""
+        goal_x, goal_y, aim = self.goal_x_m.copy(), self.goal_y_m.copy(), self.aim.copy()
+        goal_x[rows], goal_y[rows] = x_m, y_m
+        if len(aim):
+            aim[rows] = -1
+        return replace(self, goal_x_m=goal_x, goal_y_m=goal_y, aim=aim)
 
 
 @dataclass(frozen=True)
@@ -137,12 +177,30 @@ class Indoor:
     point_x_m: Float32[Array, "areas points"]
     point_y_m: Float32[Array, "areas points"]
     stand_s: float
+    door_x_m: Float32[Array, "areas"]  # just inside
+    door_y_m: Float32[Array, "areas"]
+    ways: WayTables  # between the points and, as the last one, the door
+    correction: Correction
 
     @classmethod
-    def from_city(cls, city: City, stand_s: float, rng: np.random.Generator) -> Indoor:
-        """Sample the points of every area."""
+    def from_city(
+        cls, city: City, stand_s: float, rng: np.random.Generator, correction: Correction | None = None
+    ) -> Indoor:
+        """Sample the points of every area, open its door and find the ways between them.
+
+        Args:
+            city: the buildings and open areas.
+            stand_s: mean time people stand before they walk to another point.
+            rng: for the points.
+            correction: the law of walking; default the shipped one.
+        """
         outlines = Outlines.from_city(city)
-        return cls(outlines, *sample_points(city, outlines, rng), stand_s)
+        x, y = sample_points(city, outlines, rng)
+        door_x, door_y = doors(city, outlines, x, y)
+        ways = WayTables.between(
+            np.column_stack([x, door_x]).astype(float), np.column_stack([y, door_y]).astype(float), outlines.walls()
+        )
+        return cls(outlines, x, y, stand_s, door_x, door_y, ways, correction or shipped_correction())
 
     def random_point(
         self, area: Int32[Array, "n"], rng: np.random.Generator
@@ -152,6 +210,10 @@ class Indoor:
             return np.zeros(0, np.float32), np.zeros(0, np.float32)
         which = rng.integers(self.point_x_m.shape[1], size=len(area))
         return self.point_x_m[area, which], self.point_y_m[area, which]
+
+    def at_door(self, area: Int32[Array, "n"], x_m: Array, y_m: Array) -> Bool[Array, "n"]:
+        """Whether people are at the doors of their areas."""
+        return np.asarray(np.hypot(self.door_x_m[area] - x_m, self.door_y_m[area] - y_m) < DOOR_M)
 
     def step(
         self,
@@ -163,25 +225,129 @@ class Indoor:
         pace_mps: Float32[Array, "users"],
         rng: np.random.Generator,
     ) -> tuple[Stays, Float32[Array, "users"], Float32[Array, "users"], Float32[Array, "users"]]:
-        """Returns stays, x, y, speed; rows that are not inside keep their position at speed 0."""
-        goal_x, goal_y = stays.goal_x_m.copy(), stays.goal_y_m.copy()
+        """Returns stays, x, y, speed; rows that are not inside keep their position at speed 0.
+
+        Who has another goal than his position walks there. Who stands sets out for another point now and then.
+        """
+        stays = stays.remembered(len(x_m))
         restless = rng.random(len(x_m), dtype=np.float32) < -np.expm1(-1.0 / self.stand_s)
-        rows = np.flatnonzero(restless & inside & (goal_x == x_m) & (goal_y == y_m))
-        nx, ny = self.random_point(area[rows], rng)
-        clear = self.outlines.clear(area[rows], *(v.astype(float) for v in (x_m[rows], y_m[rows], nx, ny)))
-        goal_x[rows[clear]], goal_y[rows[clear]] = nx[clear], ny[clear]
+        stands = (stays.goal_x_m == x_m) & (stays.goal_y_m == y_m)
+        rows = np.flatnonzero(restless & inside & stands)
+        if len(rows):
+            stays = stays.towards(rows, *self.random_point(area[rows], rng))
+            stands[rows] = False
+        walking = inside & ~stands
+        pace = (INDOOR_PACE * pace_mps).astype(float)
+        stays, walking = self._find_ways(stays, np.flatnonzero(walking & (stays.aim < 0)), walking, x_m, y_m, area, pace)
+        goes = np.flatnonzero(walking)
         x, y, speed = x_m.copy(), y_m.copy(), np.zeros_like(x_m)
-        rows = np.flatnonzero(inside & ((goal_x != x_m) | (goal_y != y_m)))
-        dx, dy = goal_x[rows] - x_m[rows], goal_y[rows] - y_m[rows]
-        distance = np.hypot(dx, dy)
-        # indoors people stroll at about two thirds of their pace outdoors
-        reach = np.minimum(distance, np.float32(0.65) * pace_mps[rows])
-        arrived = reach >= distance
-        share = reach / np.maximum(distance, np.float32(1e-6))
-        x[rows] = np.where(arrived, goal_x[rows], x_m[rows] + share * dx)
-        y[rows] = np.where(arrived, goal_y[rows], y_m[rows] + share * dy)
-        speed[rows] = reach
-        return Stays(goal_x, goal_y), x, y, speed
+        if not len(goes):
+            return stays, x, y, speed
+        # only areas in which somebody walks matter
+        busy = np.zeros(len(self.outlines), bool)
+        busy[area[goes]] = True
+        here = np.flatnonzero(inside & busy[np.maximum(area, 0)] & (area >= 0))
+        order, start = by_area(area[here], np.ones(len(here), bool), len(self.outlines))
+        old = (stays.velocity_x_mps, stays.velocity_y_mps)
+        people = People(
+            *(v[here].astype(float) for v in (x_m, y_m, *old, stays.goal_x_m, stays.goal_y_m)), pace[here],
+            stays.way_m[here].astype(float), stays.via[here].copy(), stays.aim[here].copy(), walking[here].copy(),
+        )  # fmt: skip
+        walk(people, order, start, self.outlines.walls(), self.ways, self.correction)
+        return self._after(stays, here, people, x, y, speed, walking)
+
+    def _after(
+        self, stays: Stays, here: Array, people: People, x: Array, y: Array, speed: Array, walking: Array
+    ) -> tuple[Stays, Array, Array, Array]:
+        """Put what the crowd did into the columns of all users."""
+        moved = walking[here]
+        rows = here[moved]
+        new_x, new_y = people.x[moved].astype(np.float32), people.y[moved].astype(np.float32)
+        speed[rows] = np.hypot(new_x - x[rows], new_y - y[rows])
+        x[rows], y[rows] = new_x, new_y
+        columns = {
+            name: getattr(stays, name).copy()
+            for name in ("velocity_x_mps", "velocity_y_mps", "via", "aim", "patience_s", "goal_x_m", "goal_y_m")
+        }
+        columns["velocity_x_mps"][rows], columns["velocity_y_mps"][rows] = people.vx[moved], people.vy[moved]
+        columns["via"][rows] = people.via[moved]
+        columns["patience_s"][rows] -= 1.0
+        ends = rows[~people.walking[moved] | (columns["patience_s"][rows] <= 0.0)]
+        columns["aim"][ends] = -1
+        columns["velocity_x_mps"][ends] = columns["velocity_y_mps"][ends] = 0.0
+        columns["goal_x_m"][ends], columns["goal_y_m"][ends] = x[ends], y[ends]
+        return replace(stays, **columns), x, y, speed
+
+    def _find_ways(
+        self, stays: Stays, rows: Array, walking: Array, x_m: Array, y_m: Array, area: Array, pace: Array
+    ) -> tuple[Stays, Array]:
+        """First way-points of those who set out; where no way leads they stay."""
+        if not len(rows):
+            return stays, walking
+        a, ways = area[rows], self.ways
+        points = ways.x.shape[1]
+        far = np.hypot(ways.x[a] - stays.goal_x_m[rows, None], ways.y[a] - stays.goal_y_m[rows, None])
+        aim = far.argmin(1)
+        near = np.hypot(ways.x[a] - x_m[rows, None], ways.y[a] - y_m[rows, None])
+        rest = ways.length[a[:, None], np.arange(points), aim[:, None]]
+        total = np.where(rest >= 0, near + rest, np.inf)
+        via, way = np.full(len(rows), -1), np.full(len(rows), np.inf)
+        # nearest in sight, in the order of the whole way: few looks are enough
+        for k in np.argsort(total, axis=1)[:, :LOOKS].T:
+            look = np.flatnonzero((via < 0) & np.isfinite(total[np.arange(len(rows)), k]))
+            if not len(look):
+                break
+            to = k[look]
+            sees = self.outlines.clear(
+                a[look], x_m[rows[look]].astype(float), y_m[rows[look]].astype(float), ways.x[a[look], to],
+                ways.y[a[look], to],
+            ) | (near[look, to] < 1e-3)  # fmt: skip
+            via[look[sees]], way[look[sees]] = to[sees], total[look[sees], to[sees]]
+        found = via >= 0
+        good, lost = rows[found], rows[~found]
+        columns = {n: getattr(stays, n).copy() for n in ("via", "aim", "way_m", "patience_s", "goal_x_m", "goal_y_m")}
+        columns["via"][good], columns["aim"][good], columns["way_m"][good] = via[found], aim[found], way[found]
+        columns["patience_s"][good] = 20.0 + 3.0 * way[found] / np.maximum(pace[good], 0.3)
+        columns["goal_x_m"][lost], columns["goal_y_m"][lost] = x_m[lost], y_m[lost]
+        walking = walking.copy()
+        walking[lost] = False
+        return replace(stays, **columns), walking
+
+
+def doors(
+    city: City, outlines: Outlines, point_x_m: Array, point_y_m: Array
+) -> tuple[Float32[Array, "areas"], Float32[Array, "areas"]]:
+    """A point just inside each area, at that place of its border that is nearest to the footway.
+
+    Where no such point lies inside (a sliver), the nearest of the area's own points.
+    """
+    n, areas = len(outlines), city.areas
+    node = np.asarray(areas.foot_node)
+    to_x, to_y = np.asarray(city.footways.node_x_m, float)[node], np.asarray(city.footways.node_y_m, float)[node]
+    rows = np.arange(n)
+    q, s = outlines.pairs(rows.astype(np.int32))
+    ux, uy = outlines.bx_m[s] - outlines.ax_m[s], outlines.by_m[s] - outlines.ay_m[s]
+    size = np.maximum(ux**2 + uy**2, 1e-12)
+    # not in a corner: half a metre from the ends where the wall is long enough
+    edge = np.minimum(0.5, 0.5 * np.sqrt(size)) / np.sqrt(size)
+    t = ((to_x[q] - outlines.ax_m[s]) * ux + (to_y[q] - outlines.ay_m[s]) * uy) / size
+    t = np.clip(t, edge, 1 - edge)
+    px, py = outlines.ax_m[s] + t * ux, outlines.ay_m[s] + t * uy
+    far = np.hypot(px - to_x[q], py - to_y[q])
+    order = np.lexsort((far, q))
+    has = np.flatnonzero(np.diff(outlines.start) > 0)
+    first = order[np.searchsorted(q[order], has)]
+    d = np.hypot(point_x_m - to_x[:, None], point_y_m - to_y[:, None]).argmin(1)
+    x, y = point_x_m[rows, d].copy(), point_y_m[rows, d].copy()
+    normal_x, normal_y = -uy[first] / np.sqrt(size[first]), ux[first] / np.sqrt(size[first])
+    left = np.ones(len(has), bool)
+    for inset in (0.6, -0.6, 0.25, -0.25):
+        dx = (px[first] + inset * normal_x).astype(np.float32)
+        dy = (py[first] + inset * normal_y).astype(np.float32)
+        ok = left & outlines.contain(has.astype(np.int32), dx.astype(float), dy.astype(float))
+        x[has[ok]], y[has[ok]] = dx[ok], dy[ok]
+        left &= ~ok
+    return x.astype(np.float32), y.astype(np.float32)
 
 
 def _within(count: Int[Array, "n"]) -> Int64[Array, "total"]:
