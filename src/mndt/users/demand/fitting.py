@@ -42,6 +42,7 @@ class Frame:
     quantum: float
     shapes: Shapes
     size_course: Float64[Array, "slots_per_day"]
+    size_law: Float64[Array, "2"]
     days: Float64[Array, "days"]
     day_shapes: Float64[Array, "days scores"]
 
@@ -65,16 +66,17 @@ def fit_patterns(observed: Observed, *, seed: int = 0, rounds: int = ROUNDS) -> 
     day, error = _days_with_error(y, s, hour_slots(observed.slot_s))
     shapes = fit_shapes(day, error, N_SHAPES)
     z, covariance = shapes.scores(day, error)
-    course = _size_course(y, shapes.days(z), s, hour_slots(observed.slot_s))
+    course, law = _size_course(y, shapes.days(z), s, hour_slots(observed.slot_s))
     days, day_shapes = _day_shapes(_daily(y, shapes.days(z), s))
-    frame = Frame(y.shape[1], observed.slot_s, observed.quantum, shapes, course, days, day_shapes)
+    frame = Frame(y.shape[1], observed.slot_s, observed.quantum, shapes, course, law, days, day_shapes)
     numbers, u = estimate(frame, y)
     k = shapes.basis.shape[1]
     drawn = z + np.einsum("ckl,cl->ck", np.linalg.cholesky(covariance), rng.standard_normal(z.shape))
     cluster, mean, spread = _clusters(shapes.days(z), np.concatenate([drawn, numbers[:, k:]], axis=1), seed)
     patterns = Patterns(
-        slot_s=observed.slot_s, quantum=observed.quantum, shapes=shapes, size_course=course,
-        modes=noise.fit_modes(u, s, hour_slots(observed.slot_s)), common=_common(u, s, frame.half_window),
+        slot_s=observed.slot_s, quantum=observed.quantum, shapes=shapes, size_course=course, size_law=law,
+        modes=noise.fit_modes(u, s, hour_slots(observed.slot_s)),
+        memory=noise.Memory(noise.memory_course(u, s, frame.half_window), 0.1), common=_common(u, s, frame.half_window),
         days=days, day_shapes=day_shapes, mean=mean, covariance=spread,
         groups=_groups(observed.group, cluster, len(mean)),
         per_user=_per_user(observed, cluster, len(mean)), dispersion=dispersion_law(observed),
@@ -95,9 +97,10 @@ def estimate(
     at = np.arange(y.shape[1])
     rest = y - day[:, at % s]
     a, b = noise.size_law(rest, day, frame.size_course, frame.half_window)
-    u = rest / noise.sizes(a, b, day, frame.size_course)[:, at % s]
+    u = rest / noise.sizes(noise.whole(a, noise.acf(rest, 1)), b, day, frame.size_course)[:, at % s]
     course = (_daily(y, day, s) - frame.days) @ frame.day_shapes
-    return np.concatenate([z, a[:, None], b[:, None], noise.memory(u, frame.slot_s), course], axis=1), u
+    a = a - noise.by_level(frame.size_law, day)
+    return np.concatenate([z, a[:, None], b[:, None], noise.memory(rest, u, frame.slot_s), course], axis=1), u
 
 
 def hour_slots(slot_s: int) -> int:
@@ -142,16 +145,23 @@ def _days_with_error(y: Array, s: int, half_window: int) -> tuple[Array, Array]:
     return day, variance / n_days + 1e-3
 
 
-def _size_course(y: Array, day: Array, s: int, half_window: int) -> Array:
-    """h: by how much variances depart from the law of the level, by slot of the day."""
+def _size_course(y: Array, day: Array, s: int, half_window: int) -> tuple[Array, Array]:
+    """h: by how much variances depart from the law of the level, by slot of the day; and that law over places."""
     at, course = np.arange(y.shape[1]), np.zeros(s)
     rest = y - day[:, at % s]
     for _ in range(3):
         a, b = noise.size_law(rest, day, course, half_window)
-        u = rest / noise.sizes(a, b, day, course)[:, at % s]
-        over = np.log(around_the_day(np.array([(u[:, k::s] ** 2).mean() for k in range(s)]), half_window))
+        u = rest / noise.sizes(noise.whole(a, noise.acf(rest, 1)), b, day, course)[:, at % s]
+        over = np.log(_by_slot(u, s, half_window))
         course = course + over - over.mean()
-    return course
+    a, _ = noise.size_law(rest, day, course, half_window)
+    slope, start = np.polyfit(day.mean(axis=1), a, 1) if len(a) > 2 else (0.0, float(a.mean()))
+    return course, np.array([start, slope])
+
+
+def _by_slot(u: Array, s: int, half_window: int) -> Array:
+    """Mean square by slot of the day."""
+    return around_the_day(np.array([np.square(u[:, k::s]).mean() for k in range(s)]), half_window)
 
 
 def _daily(y: Array, day: Array, s: int) -> Array:
@@ -234,12 +244,22 @@ def _corrected(
     modes = patterns.modes
     gap = _excess(u) - _excess(v)
     scale = modes.scale * np.exp(np.array([-0.5, 1.0]) * np.clip(0.15 * gap, -0.1, 0.1))
+    s = len(frame.size_course)
+    course = np.log(_by_slot(u, s, frame.half_window) / _by_slot(v, s, frame.half_window))
+    back = _day_again(u, s) - _day_again(v, s)
     return replace(
         patterns,
+        size_course=patterns.size_course + 0.8 * (course - course.mean()),
+        memory=replace(patterns.memory, again=float(np.clip(patterns.memory.again + back, 0.0, 0.6))),
         mean=centre + shift + (patterns.mean - centre) * stretch,
         covariance=patterns.covariance * stretch[:, None] * stretch,
         modes=noise.standard_modes(modes.shift, np.array([min(scale), max(scale)]), modes.share, modes.stay),
     )
+
+
+def _day_again(u: Array, s: int) -> float:
+    """Mean autocorrelation at one day."""
+    return float((u[:, s:] * u[:, :-s]).mean() / (u * u).mean())
 
 
 def _excess(u: Array) -> float:

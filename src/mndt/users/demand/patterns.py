@@ -18,7 +18,7 @@ from jaxtyping import Float64, Int64
 
 from mndt.errors import InputError
 from mndt.files import whole_file
-from mndt.users.demand.noise import Modes, draw_rest, sizes
+from mndt.users.demand.noise import Memory, Modes, by_level, draw_rest, sizes, whole
 from mndt.users.demand.observed import DAY_S, Observed
 from mndt.users.demand.shapes import Shapes
 
@@ -30,14 +30,16 @@ LAYOUT: Final = 1
 
 @dataclass(frozen=True)
 class Patterns:
-    """Fitted parameters of a region. The numbers of a place are, in order: scores of shapes, a, b, the two
-    autocorrelations of `noise.memory`, scores of the days' shapes."""
+    """Fitted parameters of a region. The numbers of a place are, in order: scores of shapes, a of its steps less what
+    its level lets expect, b, the two autocorrelations of `noise.memory`, scores of the days' shapes."""
 
     slot_s: int
     quantum: float  # traffic comes in multiples of it
     shapes: Shapes  # of the mean day, in logarithms of traffic + quantum
     size_course: Float64[Array, "slots_per_day"]  # h of `noise`
+    size_law: Float64[Array, "2"]  # a of `noise` by the mean level of a place: start and slope
     modes: Modes
+    memory: Memory
     common: Float64[Array, "slots"]  # course of u that all places share, over the days of the data
     days: Float64[Array, "days"]  # departure of each day from the mean day, all places
     day_shapes: Float64[Array, "days scores"]
@@ -82,10 +84,11 @@ def generate(
     numbers = draw_places(p, group_sizes, rng)
     k, s = p.shapes.basis.shape[1], p.slots_per_day
     day = p.shapes.days(numbers[:, :k])
-    size = sizes(numbers[:, k], numbers[:, k + 1], day, p.size_course)
+    a = whole(numbers[:, k] + by_level(p.size_law, day), numbers[:, k + 2])
+    size = sizes(a, numbers[:, k + 1], day, p.size_course)
     at = calendar(p, n)
     course = p.days + numbers[:, k + 4 :] @ p.day_shapes.T
-    u = draw_rest(numbers[:, k + 2 : k + 4], n, p.slot_s, p.modes, rng) + p.common[at]
+    u = draw_rest(numbers[:, k + 2 : k + 4], n, p.slot_s, p.modes, p.memory, rng) + p.common[at]
     y = day[:, at % s] + size[:, at % s] * u + between_days(course, at, s)
     traffic = np.maximum(np.rint((np.exp(y) - p.quantum) / p.quantum), 0.0) * p.quantum
     return Observed(traffic, np.repeat(np.arange(len(group_sizes)), group_sizes), p.slot_s)
@@ -169,7 +172,7 @@ def _flat(patterns: Patterns) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for field in fields(patterns):
         value = getattr(patterns, field.name)
-        if isinstance(value, Shapes | Modes):
+        if isinstance(value, Shapes | Modes | Memory):
             flat |= {f"{field.name}_{inner.name}": np.asarray(getattr(value, inner.name)) for inner in fields(value)}
         else:
             flat[field.name] = np.asarray(value)
@@ -179,6 +182,7 @@ def _flat(patterns: Patterns) -> dict[str, Any]:
 def _nested(held: dict[str, Array]) -> Patterns:
     shapes = Shapes(held["shapes_mean"], held["shapes_basis"])
     modes = Modes(held["modes_shift"], held["modes_scale"], held["modes_share"], float(held["modes_stay"]))
+    memory = Memory(held["memory_course"], float(held["memory_again"]))
     plain: dict[str, Any] = {f.name: held[f.name] for f in fields(Patterns) if f.name in held}
     plain |= {"slot_s": int(held["slot_s"]), "quantum": float(held["quantum"])}
-    return Patterns(**plain, shapes=shapes, modes=modes)
+    return Patterns(**plain, shapes=shapes, modes=modes, memory=memory)
