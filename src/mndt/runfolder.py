@@ -7,6 +7,10 @@ city.npz            the city as it was
 totals/part-*.parquet   one row a second          cells/part-*.parquet   one row a second and cell
 areas/part-*.parquet    one row a minute and area that anybody was in
 users/part-*.parquet    everyone, once a minute   events/part-*.parquet  what happened to whom
+people/part-*.parquet   one row a minute: modes, journeys begun and ended
+journeys/part-*.parquet one row a journey that ended
+demand/part-*.parquet   one row a minute, cluster and service
+street/part-*.parquet   vehicles on one street, each second of the first quarter of every hour
 checkpoint.npz      the state after the last finished part
 timings.json        wall-clock times: the only file that differs between equal runs
 ```
@@ -47,7 +51,7 @@ SCHEMA_VERSION: Final = 1
 """Version of the folder's layout."""
 
 STEPS_PER_PART: Final = 60
-TABLES: Final = ("totals", "cells", "areas", "events", "users")
+TABLES: Final = ("totals", "cells", "areas", "events", "users", "people", "journeys", "demand", "street")
 
 _LEVELS: Final = {"totals": "total", "cells": "cell", "users": "user", "areas": "area"}
 Columns = dict[str, np.ndarray]

@@ -26,6 +26,9 @@ from mndt.errors import InputError, unknown_name
 from mndt.parallel import bar
 from mndt.runfolder import STEPS_PER_PART, Part, Run, read
 from mndt.streams import Streams
+from mndt.users.census import Census
+from mndt.users.journeys import Journeys
+from mndt.users.street import choose_street
 
 if TYPE_CHECKING:
     from mndt.city.model import City
@@ -150,11 +153,14 @@ def resume(
     world = build(scenario, city=paused.city, say=say, cache_dir=cache_dir, n_jobs=n_jobs)
     built = time.perf_counter() - began
     state = _start(world, scenario)
-    outage: np.ndarray | None = None
+    outage, journeys = np.zeros(len(state.users), np.bool_), Journeys.of(state.users)
     saved = paused.folder / "checkpoint.npz"
     if saved.exists():
-        (state, outage), _ = checkpoint.load(saved, (state, np.zeros(len(state.users), np.bool_)))
-    return _simulate(paused.folder, scenario, world, state, built_s=built, progress=progress, say=say, outage=outage)
+        (state, outage, journeys), _ = checkpoint.load(saved, (state, outage, journeys))
+    return _simulate(
+        paused.folder, scenario, world, state, built_s=built, progress=progress, say=say, outage=outage,
+        journeys=journeys,
+    )  # fmt: skip
 
 
 def build(
@@ -208,6 +214,7 @@ def _simulate(
     progress: bool,
     say: Say | None,
     outage: np.ndarray | None = None,
+    journeys: Journeys | None = None,
     own: Policy | None = None,
 ) -> Run:
     from mndt.optimise.policy import make_policy
@@ -218,7 +225,7 @@ def _simulate(
     done = first = state.time_s - first_s
     runfolder.drop_parts(folder, -(-done // STEPS_PER_PART))
     _set_status(folder, "running")
-    recorder = Recorder(folder, world, done, outage, first_s)
+    recorder = Recorder(folder, world, done, outage, first_s, journeys or Journeys.of(state.users))
     title = f"{scenario.name}, {scenario.run.policy}"
     try:
         with bar(title, steps - done) if progress else nullcontext(_nothing) as advance:
@@ -238,11 +245,15 @@ def _simulate(
 class Recorder:
     """Steps the engine and keeps what is to be written, part by part."""
 
-    def __init__(self, folder: Path, world: World, done: int, outage: np.ndarray | None, first_s: int) -> None:
+    def __init__(
+        self, folder: Path, world: World, done: int, outage: np.ndarray | None, first_s: int, journeys: Journeys
+    ) -> None:
         self.folder, self.world, self.first_s = folder, world, first_s
         self.number = -(-done // STEPS_PER_PART)
         self.outage = outage
         self.part = Part()
+        cluster = getattr(getattr(world, "demand", None), "cluster", None)  # other sources know no clusters
+        self.census = Census(journeys, cluster, choose_street(world.city.roads), first_s)
 
     def step(self, before: NetworkState, action: Any, streams: Streams) -> NetworkState:
         """One second; its measurements and events are kept for the part."""
@@ -253,14 +264,15 @@ class Recorder:
         was_out = self.outage if self.outage is not None else np.zeros_like(kpis.user_outage)
         scripted = entries(self.world.incidents, kpis.time_s, first_s=self.first_s)
         self.part.add(kpis, runfolder.events(before, after, kpis, was_out, scripted))
+        self.census.add(before, after, kpis)
         self.outage = kpis.user_outage
         return after
 
     def flush(self, state: NetworkState) -> None:
         """Write the part, then the checkpoint that says it is complete."""
-        for table, columns in self.part.tables(state).items():
+        for table, columns in (self.part.tables(state) | self.census.tables()).items():
             runfolder.write_part(self.folder, table, self.number, columns)
-        checkpoint.save(self.folder / "checkpoint.npz", (state, self.outage))
+        checkpoint.save(self.folder / "checkpoint.npz", (state, self.outage, self.census.journeys))
         self.number, self.part = self.number + 1, Part()
 
 
