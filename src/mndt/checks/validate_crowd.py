@@ -35,13 +35,13 @@ class Task:
     updates: int | None = None
 
 
-def run(*, data: str | Path | None = None, quick: bool = False, seeds: int = SEEDS) -> Result:
+def run(*, data: str | Path | None = None, quick: bool = False, seeds: int | None = None) -> Result:
     """Leave one block out at a time and compare the models' free roll-outs there with the recording.
 
     Args:
         data: a file of tracks, or the folder of the reference data; default `MNDT_DATA`.
         quick: one block, one seed, few updates: shows that everything works, not how good it is.
-        seeds: training seeds.
+        seeds: training seeds; default 5.
 
     Figures, with * = real, straight, social_force, closed_form, ours, pooled over all left-out scenes, mean of the
     seeds: distance to the truth `mae_m_*`, transport distance `ot_*` (m), `mmd_*`, contacts between strangers
@@ -51,7 +51,7 @@ def run(*, data: str | Path | None = None, quick: bool = False, seeds: int = SEE
     scenes = scenes_of(data)
     blocks = blocks_of(scenes)
     chosen = range(len(blocks)) if not quick else [len(blocks) - 1]
-    n_seeds = 1 if quick else seeds
+    n_seeds = 1 if quick else seeds or SEEDS
     tasks = [
         Task(kind, b, seed, 8 if quick else None)
         for b in chosen for kind in KINDS for seed in range(1 if kind == "straight" else n_seeds)

@@ -229,3 +229,20 @@ def train_schedule(
     from mndt.schedules import train_schedule as train_files
 
     show(lambda: train_files(diary, places=places, out=out, seed=seed, seconds=seconds, force=force, say=say), as_json)
+
+
+@train.command("crowd")
+@click.option(
+    "--data", type=click.Path(path_type=Path), required=True, metavar="FILE",
+    help="Recorded tracks: a table (CSV, Parquet) of time, id, x, y in s and m, or scenes (npz).",
+)  # fmt: skip
+@click.option("--out", type=click.Path(path_type=Path), default="crowd.npz", show_default=True, metavar="FILE.npz")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--updates", type=click.IntRange(1), help="Steps of gradient descent.  [default: as validated]")
+@click.option("--force", is_flag=True, help="Replace earlier weights.")
+@json_option
+def train_crowd(data: Path, out: Path, seed: int, updates: int | None, force: bool, as_json: bool) -> None:
+    """Train the learned correction of indoor crowds on recorded tracks."""
+    from mndt.checks.train_crowd import train
+
+    show(lambda: train(data, out, seed=seed, updates=updates, force=force), as_json)

@@ -184,6 +184,21 @@ def validate_schedule(diary: Path | None, places: Path | None, seed: int, quick:
     show(lambda: validate_schedule.run(diary=diary, places=places, seed=seed, quick=quick, say=say), as_json)
 
 
+@validate.command("crowd")
+@click.option(
+    "--data", type=click.Path(path_type=Path), metavar="FILE|DIR",
+    help="Recorded tracks (npz, CSV, Parquet), or the folder of the reference data; otherwise MNDT_DATA.",
+)  # fmt: skip
+@click.option("--seeds", type=click.IntRange(1), metavar="N", help="Training seeds.  [default: 5]")
+@click.option("--quick", is_flag=True, help="One block, one seed, few updates: whether it works, not how well.")
+@json_option
+def validate_crowd(data: Path | None, seeds: int | None, quick: bool, as_json: bool) -> None:
+    """Crowd models on recorded walks they were not fitted to (about an hour; progress is shown)."""
+    from mndt.checks import validate_crowd
+
+    show(lambda: validate_crowd.run(data=data, seeds=seeds, quick=quick), as_json)
+
+
 @main.group()
 def reproduce() -> None:
     """Rebuild the paper's tables."""

@@ -5,23 +5,26 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Final
 
 import numpy as np
 
-from mndt.learn.crowd_model import COLUMNS, Packed, desired_speed, first_weights, pack, roll_out
+from mndt.learn.crowd_model import COLUMNS, PHYSICS, Packed, alike, desired_speed, first_weights, pack, roll_out
 from mndt.learn.crowd_scores import contacts, positions, score
 from mndt.learn.crowd_tracks import EVERY, Scene
 from mndt.parallel import bar
 
 Array = np.ndarray
 
-UPDATES: Final = 110
+UPDATES: Final = {"ours": 40, "social_force": 80, "closed_form": 80}
 BATCH: Final = 4
-WINDOW: Final = 101
-"""Rows of a training roll-out: 20 s."""
+WINDOW: Final = 61
+"""Rows of a training roll-out: 12 s, half of all walks are shorter."""
+LONE_WINDOW: Final = 101
 RATE: Final = 4e-3
+PHYSICS_RATE: Final = 6.0
+"""Times the rate: for the few parameters of the physics."""
 DECAY: Final = 0.1
 ALONE_UPDATES: Final = 300
 ALONE_BATCH: Final = 256
@@ -48,7 +51,7 @@ def fit(
     allowed: Sequence[Array] | None = None,
     *,
     seed: int = 0,
-    updates: int = UPDATES,
+    updates: int | None = None,
     alone: int = ALONE_UPDATES,
     match: bool = True,
 ) -> CrowdFit:
@@ -59,7 +62,7 @@ def fit(
         scenes: to learn from.
         allowed: who counts, by scene.
         seed: of the start and the order.
-        updates: steps of gradient descent with everybody.
+        updates: steps of gradient descent with everybody; default `UPDATES`.
         alone: steps before that, only for the correction, in which nobody minds the others.
         match: bring contacts between strangers to their number in the training scenes.
     """
@@ -72,7 +75,7 @@ def fit(
         if kind == "ours":
             lone = _lone_walkers(packed)
             weights, _ = _descend("alone", weights, lone, rng, alone)
-        weights, loss = _descend(kind, weights, packed, rng, updates)
+        weights, loss = _descend(kind, weights, packed, rng, updates or UPDATES[kind])
         if match:
             weights = match_contacts(kind, weights, packed)
     x, done = positions(kind, weights, packed)
@@ -92,14 +95,14 @@ def _lone_walkers(packed: Packed) -> Packed:
             if not packed.scored[s, t, k].any():
                 continue
             keep = (packed.rows[s, t, k, 12] > 0).argmax() - 1  # the last row in which he is given
-            t, k = t[keep : keep + WINDOW], k[keep : keep + WINDOW]
-            a, b, c = np.zeros((WINDOW, COLUMNS), np.float32), np.zeros((WINDOW, 2), np.float32), np.zeros(WINDOW, bool)
+            t, k = t[keep : keep + LONE_WINDOW], k[keep : keep + LONE_WINDOW]
+            a, b, c = np.zeros((LONE_WINDOW, COLUMNS), np.float32), np.zeros((LONE_WINDOW, 2), np.float32), np.zeros(LONE_WINDOW, bool)
             a[: len(t)], b[: len(t)] = packed.rows[s, t, k], packed.real[s, t, k]
             c[EVERY : len(t) : EVERY] = True
             rows.append(a)
             real.append(b)
             scored.append(c)
-    shape = (1, WINDOW, len(rows))
+    shape = (1, LONE_WINDOW, len(rows))
     return Packed(
         np.stack(rows, 1)[None], np.stack(real, 1)[None], np.zeros(shape, np.int32), np.stack(scored, 1)[None],
         np.zeros((1, 1, 1, 1), bool),
@@ -110,17 +113,11 @@ def _descend(
     kind: str, weights: dict[str, Array], packed: Packed, rng: np.random.Generator, updates: int
 ) -> tuple[dict[str, Array], float]:
     import jax
-    import optax
 
     window = min(WINDOW, packed.rows.shape[1])
-    schedule = optax.cosine_decay_schedule(ALONE_RATE if kind == "alone" else RATE, updates, 0.02)
-    mask = {name: name.endswith("_w") for name in weights}
-    rule = optax.chain(
-        optax.clip_by_global_norm(1.0), optax.scale_by_adam(), optax.add_decayed_weights(DECAY, mask),
-        optax.scale_by_learning_rate(schedule),
-    )  # fmt: skip
-    state = rule.init(weights)
-    update = _compiled_update(kind, rule)
+    names = tuple(sorted(weights))
+    state = _rule(kind, names, updates).init(weights)
+    update = _compiled_update(kind, names, updates)
     losses = []
     with bar(f"fitting {kind.replace('_', ' ')}", updates) as advance:
         for _ in range(updates):
@@ -144,9 +141,25 @@ def draw_lone(packed: Packed, rng: np.random.Generator) -> tuple[Array, Array, A
     return a, b, packed.scored[:, :, who], packed.strangers
 
 
-def _compiled_update(kind: str, rule: Any) -> Any:
+def _rule(kind: str, names: tuple[str, ...], updates: int) -> Any:
+    import optax
+
+    schedule = optax.cosine_decay_schedule(ALONE_RATE if kind == "alone" else RATE, updates, 0.02)
+    mask = {name: name.endswith("_w") for name in names}
+    return optax.chain(
+        optax.clip_by_global_norm(1.0), optax.scale_by_adam(), optax.add_decayed_weights(DECAY, mask),
+        optax.scale_by_learning_rate(schedule),
+        optax.masked(optax.scale(PHYSICS_RATE), {name: name in PHYSICS for name in names}),
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=16)
+def _compiled_update(kind: str, names: tuple[str, ...], updates: int) -> Any:
+    """Compiled once for all fits of a process."""
     import jax
     import optax
+
+    rule = _rule(kind, names, updates)
 
     @jax.jit
     def update(weights: Any, state: Any, rows: Any, real: Any, scored: Any, strangers: Any) -> Any:
@@ -178,25 +191,27 @@ def batch_loss(kind: str, weights: Any, rows: Any, real: Any, scored: Any, stran
 
 
 def draw(packed: Packed, window: int, rng: np.random.Generator) -> tuple[Array, Array, Array, Array]:
-    """A batch of windows, half of them mirrored."""
+    """A batch of windows of scenes about as crowded as each other, half of them mirrored."""
     rows, real, scored, pairs = [], [], [], []
-    n, length = packed.rows.shape[:2]
-    for s in rng.permutation(max(n, BATCH))[:BATCH] % n:
+    length = packed.rows.shape[1]
+    parts = alike(packed)
+    width, some = parts[rng.choice(len(parts), p=[len(s) / len(packed.rows) for _, s in parts])]
+    for s in rng.permutation(np.resize(some, max(BATCH, len(some))))[:BATCH]:
         t = EVERY * int(rng.integers((length - window) // EVERY + 1))
-        a, b = packed.rows[s, t : t + window].copy(), packed.real[s, t : t + window].copy()
+        a, b = packed.rows[s, t : t + window, :width].copy(), packed.real[s, t : t + window, :width].copy()
         if rng.random() < 0.5:
             a[..., [0, 2, 4, 7]] *= -1
             b[..., 0] *= -1
-        c = packed.scored[s, t : t + window].copy()
+        c = packed.scored[s, t : t + window, :width].copy()
         c[0] = False
         rows.append(a)
         real.append(b)
         scored.append(c)
-        pairs.append(packed.strangers[s, t // EVERY : t // EVERY + (window - 1) // EVERY + 1])
+        pairs.append(packed.strangers[s, t // EVERY : t // EVERY + (window - 1) // EVERY + 1, :width, :width])
     return np.stack(rows), np.stack(real), np.stack(scored), np.stack(pairs)
 
 
-def match_contacts(kind: str, weights: dict[str, Array], packed: Packed, tries: int = 7) -> dict[str, Array]:
+def match_contacts(kind: str, weights: dict[str, Array], packed: Packed, tries: int = 6) -> dict[str, Array]:
     """Set the strength of the repulsion so that strangers touch as often as in the recording."""
     real = score(packed, packed.real.astype(float), np.zeros(packed.person.shape, bool)).contacts_real.sum()
     if real < 5:

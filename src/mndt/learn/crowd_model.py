@@ -31,6 +31,8 @@ from mndt.users.crowd.correction import (
 
 Array = np.ndarray
 KINDS: Final = ("straight", "social_force", "closed_form", "ours")
+PHYSICS: Final = ("log_tau", "log_push", "log_range", "ahead", "slope", "closing", "mixed", "turn")
+"""Parameters that are not a network's."""
 COLUMNS: Final = 13
 """Of `Packed.rows`: given x, y, vx, vy; goal x, y; desired speed; seen velocity x, y; first distance to the goal;
 present, given, free."""
@@ -120,6 +122,16 @@ def _slots(scene: Scene) -> Array:
             free_from.append(0)
         out[i], free_from[k] = k, int(scene.last[i])
     return out
+
+
+def alike(packed: Packed) -> list[tuple[int, Array]]:
+    """Scenes in one or two groups by the slots they fill, each with its width: narrow ones need not pay for wide ones."""
+    filled = (packed.person >= 0).any(1)
+    width = filled.shape[1] - filled[:, ::-1].argmax(1)
+    limit = 4 * int(np.ceil(np.quantile(width, 0.6) / 4))
+    if width.max() <= 1.3 * limit:
+        return [(filled.shape[1], np.arange(len(width)))]
+    return [(limit, np.flatnonzero(width <= limit)), (filled.shape[1], np.flatnonzero(width > limit))]
 
 
 def first_weights(kind: str, seed: int) -> dict[str, Array]:

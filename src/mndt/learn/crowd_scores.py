@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from mndt.learn.crowd_model import Packed, compiled_roll_out
+from mndt.learn.crowd_model import Packed, alike, compiled_roll_out
 from mndt.learn.crowd_tracks import EVERY
 from mndt.users.crowd.correction import ARRIVED_M
 
@@ -48,8 +48,10 @@ class Scores:
 
 def positions(kind: str, p: Any, packed: Packed) -> tuple[Array, Array]:
     """Roll-outs of all scenes at the engine's step: positions and who has arrived."""
-    x, done = compiled_roll_out(kind, SUBSTEPS)(p, packed.rows)
-    return np.asarray(x, float), np.asarray(done)
+    x, done = np.zeros(packed.real.shape), np.zeros(packed.person.shape, bool)
+    for width, some in alike(packed):
+        x[some, :, :width], done[some, :, :width] = compiled_roll_out(kind, SUBSTEPS)(p, packed.rows[some, :, :width])
+    return x, done
 
 
 def score(packed: Packed, x: Array, done: Array) -> Scores:
