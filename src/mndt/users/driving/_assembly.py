@@ -10,7 +10,7 @@ import numpy as np
 
 from mndt.errors import InputError
 from mndt.formats.sumo_net import SumoConnection, SumoJunction, SumoNet
-from mndt.users.driving._conflicts import Links, Shapes, apart_at_start, conflicts
+from mndt.users.driving._conflicts import Links, Shapes, Siblings, apart_at_start, begins_beside, conflicts
 from mndt.users.driving.lane_map import starts
 
 Array = np.ndarray
@@ -249,9 +249,8 @@ class _Tables:
             return
         own = parts.links_of(rows[0])[0]
         entry = int(self.entry[rows[0]])
-        response, met, listed = self.bits.get(entry, 0), list[int](), list[int]()
+        response, met = self.bits.get(entry, 0), list[int]()
         for lane in (parts.lane_row[name] for name in place.internal if name in parts.lane_row):
-            listed.append(lane)
             for link in parts.links_of(lane):
                 if not self.internal[self.next[link]]:
                     met.append(lane)
@@ -260,7 +259,9 @@ class _Tables:
                 if index >= 0 and response >> index & 1:
                     met.append(lane)
                 met.append(int(self.next[link]))
-        foes = [k for lane in rows[1:] for k in parts.links_of(lane) if self.next[k] in listed]
+        arriving = [k for lane in rows[1:] for k in parts.links_of(lane)]
+        yielding = [k for k in arriving if self.index[k] >= 0 and response >> int(self.index[k]) & 1]
+        foes = [v for k in yielding for v in (k, self._second_part(k)) if v >= 0]
         leaving = int(self.exit[own])
         self.index[own], self.has_foes[own] = self.index[entry], True
         self.response[own], self.foe_lanes[own] = foes, met
@@ -284,13 +285,14 @@ def _meetings(parts: _Parts, fields: dict[str, Any], foe_lanes: dict[int, list[i
     drawn_m = np.add.reduceat(step, start[:-1])
     shapes = Shapes(start, shape[0], shape[1], fields["lane_width_m"], fields["lane_length_m"], drawn_m)
     first = np.where(np.diff(parts.lane_link) > 0, parts.lane_link[:-1], -1).astype(np.int64)
-    links = Links(parts.link_from, fields["link_to"].astype(np.int64), fields["link_next"], first, internal)
+    links = Links(
+        parts.link_from, fields["link_to"].astype(np.int64), fields["link_next"], first, internal, fields["lane_edge"]
+    )
     foes = np.array([(k, lane) for k, lanes in foe_lanes.items() for lane in lanes], np.int64).reshape(-1, 2).T
-    beside = _beside(parts, fields, foe_lanes)
-    beside = beside[:, ~apart_at_start(shapes, parts.link_from[beside[0]], beside[1])]
+    siblings = _siblings(parts, fields, shapes, foe_lanes)
     before = parts.link_from[np.maximum(entry[parts.link_from], 0)]
     after_waiting = (entry[parts.link_from] >= 0) & internal[before]
-    found = conflicts(shapes, links, (foes[0], foes[1]), (beside[0], beside[1]), after_waiting)
+    found = conflicts(shapes, links, (foes[0], foes[1]), siblings, after_waiting)
     return {
         "conflict_start": starts(found.link, len(parts.connections)),
         "conflict_lane": found.lane.astype(np.int32),
@@ -302,17 +304,35 @@ def _meetings(parts: _Parts, fields: dict[str, Any], foe_lanes: dict[int, list[i
     }
 
 
-def _beside(parts: _Parts, fields: dict[str, Any], foe_lanes: dict[int, list[int]]) -> Array:
-    """Links that leave lanes inside junctions, with the other lanes inside that begin at the same lane."""
-    entry, following = fields["lane_entry"], fields["link_next"]
-    pairs = []
+def _siblings(parts: _Parts, fields: dict[str, Any], shapes: Shapes, foe_lanes: dict[int, list[int]]) -> Siblings:
+    """Links that leave lanes inside junctions, with the other lanes inside that come from the same lane.
+
+    Besides lanes that begin together these are the second parts of ways with a waiting place, where they begin
+    beside the other lane.
+    """
+    entry, following, leaving = fields["lane_entry"], fields["link_next"], fields["link_exit"]
+    internal = fields["lane_internal"]
+    together, later = list[tuple[int, int]](), list[tuple[int, int, int]]()
     for link in foe_lanes:
         own = int(parts.link_from[link])
         for other in parts.links_of(int(parts.link_from[entry[own]])):
             lane = int(following[other])
-            if lane != own and fields["lane_internal"][lane]:
-                pairs.append((link, lane))
-    return np.array(pairs, np.int64).reshape(-1, 2).T
+            if lane != own and internal[lane]:
+                together.append((link, lane))
+                if leaving[other] >= 0 and internal[following[leaving[other]]]:
+                    later.append((link, lane, int(following[leaving[other]])))
+    begin, beside_it = np.array(together, np.int64).reshape(-1, 2).T
+    near = ~apart_at_start(shapes, parts.link_from[begin], beside_it)
+    own_link, first, second = np.array(later, np.int64).reshape(-1, 3).T
+    beside = begins_beside(shapes, parts.link_from[own_link], second)
+    own_link, second, before_m = own_link[beside], second[beside], shapes.length_m[first[beside]]
+    none, nothing = np.zeros(near.sum()), np.zeros(len(second))
+    return Siblings(
+        np.concatenate([begin[near], own_link, parts.lane_link[second].astype(np.int64)]),
+        np.concatenate([beside_it[near], second, parts.link_from[own_link]]),
+        np.concatenate([none, nothing, before_m]),
+        np.concatenate([none, before_m, nothing]),
+    )
 
 
 def _signals(net: SumoNet, parts: _Parts) -> dict[str, Any]:

@@ -104,6 +104,22 @@ def _overlap(p1: Array, p2: Array, q1: Array, q2: Array) -> Float64[Array, "pair
     return np.where(low <= high, (0.5 * (low + high) - u) / span, np.nan)
 
 
+def nearest_to_end(shapes: Shapes, a: Array, b: Array) -> tuple[Float64[Array, "pairs"], Float64[Array, "pairs"]]:
+    """How far along the drawing of lane a the end of lane b is nearest, and how far aside of it."""
+    at_m, aside_m = np.zeros(len(a)), np.zeros(len(a))
+    for rows, p, q in shapes.groups(a, b):
+        along = np.concatenate([np.zeros((len(p), 1)), np.cumsum(_lengths(p), axis=1)], axis=1)
+        step = np.diff(p, axis=1)
+        share = ((q[:, -1:] - p[:, :-1]) * step).sum(-1) / np.maximum((step * step).sum(-1), 1e-30)
+        share = np.clip(share, 0.0, 1.0)
+        gap_m = np.hypot(*np.moveaxis(q[:, -1:] - p[:, :-1] - share[..., None] * step, -1, 0))
+        best = gap_m.argmin(axis=1)
+        row = np.arange(len(p))
+        at_m[rows] = along[row, best] + share[row, best] * (along[row, best + 1] - along[row, best])
+        aside_m[rows] = gap_m[row, best]
+    return at_m, aside_m
+
+
 def direction_at(shapes: Shapes, lane: Int64[Array, "pairs"], at_m: Float64[Array, "pairs"]) -> Float64[Array, "pairs"]:
     """Mathematical angle of a lane's drawing at a distance along it, rad."""
     angle = np.zeros(len(lane))
@@ -176,13 +192,23 @@ class Links(NamedTuple):
     next: Int64[Array, "links"]  # lane driven next
     first_of: Int64[Array, "lanes"]  # first link of a lane, -1 = none
     internal: Bool[Array, "lanes"]
+    edge: Int32[Array, "lanes"]
+
+
+class Siblings(NamedTuple):
+    """Links that leave lanes inside junctions, with other lanes inside that come from the same lane."""
+
+    link: Int64[Array, "pairs"]
+    lane: Int64[Array, "pairs"]
+    own_before_m: Float64[Array, "pairs"]  # way inside the junction before the link's own lane begins
+    before_m: Float64[Array, "pairs"]  # and before the other lane does; both 0 = they begin together
 
 
 def conflicts(
     shapes: Shapes,
     links: Links,
     foes: tuple[Array, Array],
-    siblings: tuple[Array, Array],
+    siblings: Siblings,
     after_waiting: Bool[Array, "links"],
 ) -> Pairs:
     """Where links that leave lanes inside junctions meet other lanes.
@@ -190,12 +216,12 @@ def conflicts(
     Args:
         shapes, links: of the map.
         foes: links, and lanes of those who cross or join.
-        siblings: links, and other lanes inside the junction that begin at the same lane.
+        siblings: links, and other lanes inside the junction that come from the same lane.
         after_waiting: links that leave the second part of a turn, behind its waiting place.
     """
-    keys = [link * len(shapes.width_m) + lane for link, lane in (foes, siblings)]
+    keys = [link * len(shapes.width_m) + lane for link, lane in (foes, siblings[:2])]
     found = _of_foes(shapes, links, *foes, after_waiting)
-    same_start = _of_siblings(shapes, links, *siblings)
+    same_start = _of_siblings(shapes, links, siblings)
     replaced, by = np.isin(keys[0], keys[1]), np.isin(keys[1], keys[0])
     order = np.argsort(keys[1], kind="stable")
     source = order[np.searchsorted(keys[1][order], keys[0][replaced])]
@@ -213,8 +239,12 @@ def conflicts(
 def _of_foes(shapes: Shapes, links: Links, link: Array, foe: Array, after_waiting: Array) -> tuple[Array, Array, Array]:
     lane, width_m = links.start[link], shapes.width_m
     at, foe_at = last_crossing(shapes, lane, foe), last_crossing(shapes, foe, lane)
-    crossing = ~np.isnan(at)
     beyond = links.first_of[foe]
+    waits = np.flatnonzero(np.isnan(at) & links.internal[links.next[beyond]])
+    end_at, aside_m = nearest_to_end(shapes, lane[waits], foe[waits])
+    at[waits] = np.where(aside_m < 0.5 * width_m[lane[waits]], end_at, np.nan)
+    foe_at[waits] = shapes.drawn_m[foe[waits]]
+    crossing = ~np.isnan(at)
     merging = (links.to[link] == links.to[beyond]) & ~links.internal[links.next[link]]
     merging &= ~(links.internal[links.next[beyond]] & crossing)
     turn = direction_at(shapes, lane, np.nan_to_num(at)) - direction_at(shapes, foe, np.nan_to_num(foe_at))
@@ -224,7 +254,7 @@ def _of_foes(shapes: Shapes, links: Links, link: Array, foe: Array, after_waitin
     behind_m = np.where(crossing, shapes.length_m[lane] - met_m, shapes.length_m[lane] + NOWHERE_M)
     flag = np.where(crossing, np.where(after_waiting[link], WAITING, CROSSING), NO_INTERSECTION)
     rows = np.flatnonzero(merging)
-    apart_m = np.minimum(PARTED_M, 0.5 * (width_m[lane] + width_m[foe]))[rows]
+    apart_m = _apart_m(shapes, lane[rows], foe[rows])
     ends = shapes.start[lane[rows] + 1] - 1, shapes.start[foe[rows] + 1] - 1
     far = np.hypot(*(v[ends[0]] - v[ends[1]] for v in (shapes.x_m, shapes.y_m))) >= apart_m
     run_m = shapes.to_driven(lane[rows], until_parted(shapes, lane[rows], foe[rows], apart_m, start=False))
@@ -233,19 +263,36 @@ def _of_foes(shapes: Shapes, links: Links, link: Array, foe: Array, after_waitin
     return behind_m, size_m, flag
 
 
-def _of_siblings(shapes: Shapes, links: Links, link: Array, sibling: Array) -> tuple[Array, Array, Array]:
-    lane = links.start[link]
-    apart_m = np.minimum(PARTED_M, 0.5 * (shapes.width_m[lane] + shapes.width_m[sibling]))
-    run_m = until_parted(shapes, lane, sibling, apart_m, start=True)
-    behind_m = np.maximum(shapes.length_m[lane] - shapes.to_driven(lane, run_m), 0.0)
-    return behind_m, shapes.width_m[sibling].copy(), np.full(len(link), CROSSING)
+def _of_siblings(shapes: Shapes, links: Links, siblings: Siblings) -> tuple[Array, Array, Array]:
+    lane, other, length_m = links.start[siblings.link], siblings.lane, shapes.length_m
+    apart_m = _apart_m(shapes, lane, other)
+    run_m = until_parted(shapes, lane, other, apart_m, start=True)
+    parallel = (links.edge[lane] == links.edge[other]) & (length_m[lane] == length_m[other])
+    behind_m = length_m[lane] - np.where(parallel, run_m, shapes.to_driven(lane, run_m))
+    later = (siblings.own_before_m > 0) | (siblings.before_m > 0)
+    ends_m = siblings.own_before_m + length_m[lane]
+    shared_m = np.minimum(ends_m, siblings.before_m + length_m[other])
+    behind_m = np.maximum(np.where(later, ends_m - shared_m, behind_m), 0.0)
+    return behind_m, shapes.width_m[other].copy(), np.full(len(lane), CROSSING)
+
+
+def _apart_m(shapes: Shapes, a: Array, b: Array) -> Float64[Array, "pairs"]:
+    return np.asarray(np.minimum(PARTED_M, 0.5 * (shapes.width_m[a] + shapes.width_m[b])))
 
 
 def apart_at_start(shapes: Shapes, a: Array, b: Array) -> Bool[Array, "pairs"]:
     """Lanes that begin so far from each other that nobody on one is in the way on the other."""
     first = shapes.start[a], shapes.start[b]
     gap_m = np.hypot(*(v[first[0]] - v[first[1]] for v in (shapes.x_m, shapes.y_m)))
-    return np.asarray(gap_m >= np.minimum(PARTED_M, 0.5 * (shapes.width_m[a] + shapes.width_m[b])))
+    return np.asarray(gap_m >= _apart_m(shapes, a, b))
+
+
+def begins_beside(shapes: Shapes, a: Array, b: Array) -> Bool[Array, "pairs"]:
+    """Whether lane b begins so close to some place of lane a that who is there is in the way."""
+    gap_m = np.zeros(len(a))
+    for rows, p, q in shapes.groups(a, b):
+        gap_m[rows] = _distances(q[:, :1], p)[:, 0]
+    return np.asarray(gap_m < _apart_m(shapes, a, b))
 
 
 def _seen_by_foes(shapes: Shapes, links: Links, pairs: Pairs) -> Pairs:
