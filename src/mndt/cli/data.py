@@ -38,7 +38,7 @@ def scenario_check(scenario: str) -> None:
     from mndt.scenario import load
 
     checked = load(scenario)
-    for repair in check(checked).repairs:
+    for repair in check(checked, say=click.echo).repairs:
         click.echo(f"put right: {repair}")
     for hint in hints(checked):
         click.echo(f"note: {hint}")
@@ -167,6 +167,33 @@ def fit_schedule(
     )
 
 
+@fit.command("demand")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), default="demand.npz", show_default=True, metavar="NPZ")
+@click.option("--column", "columns", multiple=True, metavar="OURS=NAME", help="The table's name of one of our columns.")
+@click.option("--slot-minutes", type=click.FloatRange(0, min_open=True), help="Times are numbers of slots this long.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the draws within the fit.")
+@click.option("--force", is_flag=True, help="Replace an earlier file.")
+@json_option
+def fit_demand(
+    file: Path, out: Path, columns: tuple[str, ...], slot_minutes: float | None, seed: int, force: bool, as_json: bool
+) -> None:
+    """Fit demand to counted traffic: CSV or Parquet with columns place, time, traffic, and users, group where known.
+
+    A scenario uses the file by the key demand.fitted.
+    """
+    from mndt.demand_fits import fit_demand as fit_file
+    from mndt.errors import InputError
+
+    named = dict(pair.partition("=")[::2] for pair in columns)
+    if not all(named.values()):
+        raise InputError("--column", columns[-1], allowed="OURS=NAME, e.g. traffic=bytes", fix="write it so")
+    show(
+        lambda: fit_file(file, out=out, columns=named, slot_minutes=slot_minutes, seed=seed, force=force, say=say),
+        as_json,
+    )
+
+
 @main.group()
 def export() -> None:
     """Hand a run on in formats other tools read."""
@@ -219,7 +246,7 @@ def train() -> None:
 @click.option("--places", type=click.Path(path_type=Path), help="Positions of the diary's places, CSV.")
 @click.option("--out", type=click.Path(path_type=Path), default="schedule.npz", show_default=True, metavar="FILE.npz")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
-@click.option("--seconds", type=click.FloatRange(1), default=150.0, show_default=True, help="Most time.")
+@click.option("--seconds", type=click.FloatRange(1), default=240.0, show_default=True, help="Most processor time.")
 @click.option("--force", is_flag=True, help="Replace earlier weights.")
 @json_option
 def train_schedule(

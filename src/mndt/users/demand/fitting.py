@@ -26,10 +26,8 @@ N_DAY_SHAPES: Final = 2
 N_CLUSTERS: Final = 5
 SERIES_PER_CLUSTER: Final = 30
 """Fewer places make fewer clusters."""
-WITHIN: Final = 0.05
+WITHIN: Final = 0.1
 """Added to each number's variance within a cluster, in shares of its variance over all places."""
-PRIOR: Final = 20.0
-"""Weight, in places, of the covariance of all clusters in that of each."""
 ROUNDS: Final = 5
 
 
@@ -83,7 +81,9 @@ def fit_patterns(observed: Observed, *, seed: int = 0, rounds: int = ROUNDS) -> 
     )  # fmt: skip
     _, sizes = np.unique(observed.group, return_counts=True)
     for round_ in range(rounds):
-        patterns = _corrected(patterns, frame, numbers, u, sizes.tolist() * 2, np.random.default_rng([seed, 1, round_]))
+        patterns = _corrected(
+            patterns, frame, numbers, u, y, sizes.tolist() * 2, np.random.default_rng([seed, 1, round_])
+        )
     return patterns
 
 
@@ -189,25 +189,24 @@ def _common(u: Array, s: int, half_window: int) -> Array:
 
 
 def _clusters(days: Array, numbers: Array, seed: int) -> tuple[Array, Array, Array]:
-    """Cluster of each place by the shape of its day, and each cluster's normal law of the numbers.
+    """Cluster of each place, and each cluster's normal law of the numbers.
 
-    Small clusters borrow the covariance of all: ``(n S + PRIOR S_all) / (n + PRIOR)``.
+    A mixture of normal laws, started from the places whose days have the same shape (k-means). What `WITHIN` adds is
+    taken off the whole, so that the numbers vary as much as the data's.
     """
     from sklearn.cluster import KMeans
+    from sklearn.mixture import GaussianMixture
 
-    shape = days - days.mean(axis=1, keepdims=True)
     n = int(np.clip(len(numbers) // SERIES_PER_CLUSTER, 1, N_CLUSTERS))
-    first = KMeans(n, n_init=10, random_state=seed).fit_predict(shape)
-    order = np.argsort(-np.bincount(first, minlength=n))
-    cluster = np.argsort(order)[first]
-    mean = np.stack([numbers[cluster == c].mean(axis=0) for c in range(n)])
-    rest = numbers - mean[cluster]
-    pooled = rest.T @ rest / len(rest) + np.diag(WITHIN * numbers.var(axis=0) + 1e-9)
-    spread = []
-    for c in range(n):
-        own = rest[cluster == c]
-        spread.append((own.T @ own + PRIOR * pooled) / (len(own) + PRIOR))
-    return cluster, mean, np.stack(spread)
+    first = KMeans(n, n_init=10, random_state=seed).fit_predict(days - days.mean(axis=1, keepdims=True))
+    centre, spread = numbers.mean(axis=0), numbers.std(axis=0) + 1e-6
+    z = (numbers - centre) / spread
+    start = np.stack([z[first == c].mean(axis=0) for c in range(n)])
+    mixture = GaussianMixture(n, reg_covar=WITHIN, means_init=start, random_state=seed).fit(z)
+    order = np.argsort(-mixture.weights_)
+    cluster = np.argsort(order)[mixture.predict(z)]
+    spread = spread / np.sqrt(1 + WITHIN)
+    return cluster, centre + mixture.means_[order] * spread, mixture.covariances_[order] * spread[:, None] * spread
 
 
 def _groups(group: Array, cluster: Array, n_clusters: int) -> Int64[Array, "groups clusters"]:
@@ -231,25 +230,33 @@ def _per_user(observed: Observed, cluster: Array, n_clusters: int) -> Array:
 
 
 def _corrected(
-    patterns: Patterns, frame: Frame, numbers: Array, u: Array, group_sizes: list[int], rng: np.random.Generator
+    patterns: Patterns,
+    frame: Frame,
+    numbers: Array,
+    u: Array,
+    y: Array,
+    group_sizes: list[int],
+    rng: np.random.Generator,
 ) -> Patterns:
     """One round of indirect inference: mean and spread of the laws of noise, spread of days, tails of the modes."""
     made = generate(patterns, group_sizes, rng, slots=frame.observed_slots)
-    found, v = estimate(frame, np.log(made.traffic + frame.quantum))
+    y_made = np.log(made.traffic + frame.quantum)
+    found, v = estimate(frame, y_made)
     k, total = frame.shapes.basis.shape[1], numbers.shape[1]
     centre = patterns.share @ patterns.mean
     shift, stretch = np.zeros(total), np.ones(total)
-    shift[k : k + 4] = 0.8 * (numbers.mean(axis=0) - found.mean(axis=0))[k : k + 4]
+    shift[k + 1 : k + 4] = 0.8 * (numbers.mean(axis=0) - found.mean(axis=0))[k + 1 : k + 4]
     stretch[k:] = (np.clip(numbers.std(axis=0) / (found.std(axis=0) + 1e-9), 0.5, 1.5) ** 0.9)[k:]
     modes = patterns.modes
     gap = _excess(u) - _excess(v)
     scale = modes.scale * np.exp(np.array([-0.5, 1.0]) * np.clip(0.15 * gap, -0.1, 0.1))
     s = len(frame.size_course)
     course = np.log(_by_slot(u, s, frame.half_window) / _by_slot(v, s, frame.half_window))
-    back = _day_again(u, s) - _day_again(v, s)
+    back = 2.0 * float(noise.acf(y, s).mean() - noise.acf(y_made, s).mean())
     return replace(
         patterns,
         size_course=patterns.size_course + 0.8 * (course - course.mean()),
+        size_law=patterns.size_law + 0.8 * _step_law(y, y_made),
         memory=replace(patterns.memory, again=float(np.clip(patterns.memory.again + back, 0.0, 0.6))),
         mean=centre + shift + (patterns.mean - centre) * stretch,
         covariance=patterns.covariance * stretch[:, None] * stretch,
@@ -257,9 +264,23 @@ def _corrected(
     )
 
 
-def _day_again(u: Array, s: int) -> float:
-    """Mean autocorrelation at one day."""
-    return float((u[:, s:] * u[:, :-s]).mean() / (u * u).mean())
+def _step_law(y: Array, made: Array, bins: int = 12) -> Float64[Array, "2"]:
+    """Start and slope, by level, of the logarithm of the variance of steps of the data over that of made ones."""
+    middle, step = (v[:, 1:] / 2 + v[:, :-1] / 2 for v in (y, made)), (np.diff(v, axis=1) for v in (y, made))
+    (level, level_made), (real, other) = middle, step
+    edges = np.quantile(level, np.linspace(0, 1, bins + 1))[1:-1]
+    here, there = (np.digitize(v, edges) for v in (level, level_made))
+    enough = np.bincount(there.ravel(), minlength=bins) > 20
+    at = np.bincount(here.ravel(), level.ravel(), bins) / np.bincount(here.ravel(), minlength=bins)
+    squares = [
+        np.bincount(b.ravel(), np.square(d).ravel(), bins) / np.maximum(np.bincount(b.ravel(), minlength=bins), 1)
+        for b, d in ((here, real), (there, other))
+    ]
+    ratio = np.clip(np.log((squares[0] + 1e-6) / (squares[1] + 1e-6)), -0.5, 0.5)
+    if enough.sum() < 3:
+        return np.zeros(2)
+    slope, start = np.polyfit(at[enough], ratio[enough], 1)
+    return np.array([start, slope])
 
 
 def _excess(u: Array) -> float:

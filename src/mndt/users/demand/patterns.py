@@ -24,6 +24,8 @@ from mndt.users.demand.shapes import Shapes
 
 Array = np.ndarray
 
+SIZE_WIDTH: Final = 0.5
+"""How much, in logarithms, a group of the data may differ in size from the one it is a model of."""
 LAYOUT: Final = 1
 """Version of the layout of the file."""
 
@@ -103,7 +105,7 @@ def draw_places(
     used = np.zeros(len(size))
     for n in group_sizes:
         # groups of similar size, those already taken less likely
-        weight = np.exp(-0.5 * (np.log(size / n) / 0.5) ** 2 - used) + 1e-9
+        weight = np.exp(-0.5 * (np.log(size / n) / SIZE_WIDTH) ** 2 - used) + 1e-9
         g = rng.choice(len(size), p=weight / weight.sum())
         used[g] += 1.5
         members = np.repeat(np.arange(len(p.mean)), p.groups[g])
