@@ -179,6 +179,7 @@ def build(
     """
     from mndt import engine
     from mndt.scenario import open_city
+    from mndt.sources import open_mobility
 
     city = city if city is not None else open_city(scenario.city, scenario.name)
     if say is not None:
@@ -195,6 +196,7 @@ def build(
         energy=scenario.energy,
         incidents=scenario.incidents,
         days=scenario.run.days,
+        mobility=open_mobility(scenario, city, say),
         seed=scenario.city.seed,
         cache_dir=cache_dir,
         n_jobs=n_jobs,
@@ -357,8 +359,9 @@ def hints(scenario: Scenario) -> list[str]:
     return [sentence for sentence in found if sentence]
 
 
-def check(scenario: Scenario) -> City:
-    """Everything about a scenario that can be wrong before the first second: policy, city, carriers, incidents.
+def check(scenario: Scenario, say: Say | None = None) -> City:
+    """Everything about a scenario that can be wrong before the first second: policy, city, carriers, incidents,
+    the source of positions; `say` gets what was found in a recording.
 
     Returns:
         Its city; `City.repairs` says what was put right.
@@ -369,11 +372,13 @@ def check(scenario: Scenario) -> City:
     from mndt.network.incidents import prepare
     from mndt.radio.validity import check_validity
     from mndt.scenario import open_city
+    from mndt.sources import open_mobility
 
     check_policy(scenario.run.policy)
     city = open_city(scenario.city, scenario.name)
     check_validity(city, scenario.radio)
     prepare(scenario.incidents, city, demand_scale=scenario.demand.scale)
+    open_mobility(scenario, city, say)
     return city
 
 

@@ -26,6 +26,7 @@ from mndt.network.parameters import NetworkParameters, check_network
 from mndt.radio.parameters import RadioParameters
 from mndt.scenario_fields import Key, dump_table, is_table, keys_of, plain, table_in, table_of_items
 from mndt.users.demand import DemandParameters
+from mndt.users.mobility_parameters import MobilityParameters
 from mndt.users.population import UserParameters
 
 if TYPE_CHECKING:
@@ -36,6 +37,16 @@ SCHEMA_VERSION: Final = 1
 
 PRESETS: Final = ("helsinki", "table1")
 """Scenarios that come with the package."""
+
+
+_PATHS: Final = (
+    ("city", "file"),
+    ("city", "sites"),
+    ("users", "schedule"),
+    ("mobility", "file"),
+    ("mobility", "net"),
+)
+"""Keys that hold paths, relative to the scenario's file."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +108,7 @@ class Scenario(BaseModel):
     name: Annotated[str, StringConstraints(pattern=r"^[\w.-]{1,60}$")] = "helsinki"  # names run folders
     city: CitySource = Field(default_factory=CitySource)
     users: UserParameters = Field(default_factory=UserParameters)
+    mobility: MobilityParameters = Field(default_factory=MobilityParameters)
     demand: DemandParameters = Field(default_factory=DemandParameters)
     radio: RadioParameters = Field(default_factory=RadioParameters)
     network: NetworkParameters = Field(default_factory=NetworkParameters)
@@ -158,7 +170,7 @@ def parse(content: str, *, where: str = "scenario", folder: Path | None = None) 
             fix="correct that place",
             where=where + line,
         ) from None
-    for table, key in (("city", "file"), ("city", "sites"), ("users", "schedule")):
+    for table, key in _PATHS:
         entry = raw.get(table)
         if folder is not None and isinstance(entry, dict) and isinstance(entry.get(key), str):
             entry[key] = str((folder / entry[key]).resolve())
@@ -182,6 +194,7 @@ def check(raw: dict[str, Any], *, where: str = "scenario") -> Scenario:
     except ValidationError as error:
         raise _sentence(error, where) from None
     _check_city(scenario.city, where)
+    _check_mobility(scenario.mobility, where)
     schedule = scenario.users.schedule
     if schedule is not None and not (Path(schedule).is_file() and Path(schedule).suffix in (".json", ".npz")):
         allowed, fix = "an existing .json of mndt fit schedule or .npz of mndt train schedule", "check the path"
@@ -328,6 +341,20 @@ def _check_city(city: CitySource, where: str) -> None:
         raise InputError(
             "city.bbox", list(city.bbox), allowed='a box where city.source is "osm"', fix="remove it", where=where
         )
+
+
+def _check_mobility(mobility: MobilityParameters, where: str) -> None:
+    needs_file = mobility.source != "own"
+    if needs_file and mobility.file is None:
+        allowed = "the path of a recording" if mobility.source == "tracks" else "the path of a .sumocfg"
+        raise InputError("mobility.file", "missing", allowed=allowed, fix="add it", where=where)
+    for key in ("file", "net"):
+        path = getattr(mobility, key)
+        if path is not None and not needs_file:
+            allowed = 'a path where mobility.source is "tracks" or "sumo"'
+            raise InputError(f"mobility.{key}", path, allowed=allowed, fix="set mobility.source", where=where)
+        if path is not None and not Path(path).is_file():
+            raise InputError(f"mobility.{key}", path, allowed="an existing file", fix="check the path", where=where)
 
 
 def _spot(names: list[str], where: str) -> tuple[str, str]:

@@ -26,6 +26,7 @@ from mndt.state import Allocation, CellSettings, Episode, NetworkState, Status
 from mndt.streams import Streams
 from mndt.users.demand import DemandParameters, DemandSource, OwnDemand
 from mndt.users.mobility import MobilitySource, OwnMobility, UserParameters
+from mndt.users.population import CLUSTERS
 from mndt.users.schedule import make_population
 
 
@@ -62,6 +63,7 @@ def build_world(
     energy: EnergyParameters | None = None,
     incidents: Sequence[Incident] = (),
     days: int = 1,
+    mobility: MobilitySource | None = None,
     seed: int = 0,
     cache_dir: Path | None = None,
     n_jobs: int | None = None,
@@ -73,6 +75,7 @@ def build_world(
         radio, users, demand, network, handover, energy: parameters; None = defaults.
         incidents: what happens at set times: failures, power cuts, surges, events.
         days: midnights people have plans for, the first day's included; later they stay where they are.
+        mobility: another source of positions than the twin's own people; its users have the demand of passers.
         seed: fixes population, shadowing and every later draw.
         cache_dir: where gain maps are kept; None = the user's cache folder.
         n_jobs: processes that build maps side by side; None = all cores.
@@ -96,12 +99,16 @@ def build_world(
     streams = Streams(seed)
     users, demand = users or UserParameters(), demand or DemandParameters()
     channel = Channel.build(city, radio, as_built(city), seed=seed, cache_dir=cache_dir, n_jobs=n_jobs)
-    population = make_population(city, users.n_users(city.frame.area_km2), users, streams, days=days)
+    if mobility is None:
+        population = make_population(city, users.n_users(city.frame.area_km2), users, streams, days=days)
+        mobility, cluster = OwnMobility(city, population, users, streams), population.cluster
+    else:
+        cluster = np.full(mobility.n_users, CLUSTERS.index("passer"), np.int8)
     return World(
         city=city,
         channel=channel,
-        mobility=OwnMobility(city, population, users, streams),
-        demand=OwnDemand(population.cluster, demand),
+        mobility=mobility,
+        demand=OwnDemand(cluster, demand),
         network=network,
         handover=handover,
         energy=EnergyModel.build(city.cells, len(city.sites), energy),

@@ -12,10 +12,9 @@ from grid_town import grid_town
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mndt.errors import InputError
 from mndt.state import Mode, Users
 from mndt.streams import Streams
-from mndt.users.mobility import OwnMobility, RecordedTracks, StraightLines, UserParameters
+from mndt.users.mobility import OwnMobility, StraightLines, UserParameters
 from mndt.users.population import Population
 from mndt.users.schedule import make_population
 
@@ -237,80 +236,7 @@ def test_13000_users_move_within_eight_milliseconds_or_so() -> None:
     assert min(times) < 0.016  # 8 ms with demand is the aim; the machine may be shared
 
 
-# -- recorded tracks and straight lines --------------------------------------------------------
-
-
-def test_tracks_are_linear_between_records_and_absent_outside(tmp_path: Path) -> None:
-    file = tmp_path / "tracks.csv"
-    file.write_text(
-        "time_s,user,x_m,y_m,mode\n0,anna,0,0,walk\n10,anna,20,0,walk\n20,anna,20,40,car\n5,ben,7,7,inside\n6,ben,7,8,inside\n"
-    )
-    tracks = RecordedTracks.read(file)
-    assert tracks.name == ("anna", "ben")
-    assert tracks.n_users == 2
-    _, users = tracks.start(5, Streams(0))
-    assert users.x_m.tolist() == [10.0, 7.0]
-    assert users.speed_mps.tolist() == [2.0, 1.0]
-    assert users.mode.tolist() == [Mode.WALK, Mode.INSIDE]
-    _, users = tracks.step(None, 14, Streams(0))
-    assert (users.x_m[0], users.y_m[0]) == (20.0, 20.0)
-    assert users.mode.tolist() == [Mode.WALK, Mode.ABSENT]
-    assert tracks.at(20).mode[0] == Mode.CAR
-    assert tracks.at(21).mode[0] == Mode.ABSENT
-
-
-@settings(max_examples=60, deadline=None)
-@given(seed=st.integers(0, 2**31), n=st.integers(1, 6), at=st.floats(-5, 120))
-def test_tracks_agree_with_interpolation_user_by_user(seed: int, n: int, at: float) -> None:
-    rng = np.random.default_rng(seed)
-    rows = [
-        (t, u, rng.random(), rng.random())
-        for u in range(n)
-        for t in np.sort(rng.choice(100, rng.integers(1, 9), replace=False))
-    ]
-    time_s, user, x, y = (np.array(v) for v in zip(*rows, strict=True))
-    order = rng.permutation(len(rows))
-    users = RecordedTracks.from_arrays(time_s[order], user[order], x[order], y[order]).at(at)
-    for u in range(n):
-        mine = user == u
-        present = time_s[mine].min() <= at <= time_s[mine].max()
-        assert (users.mode[u] != Mode.ABSENT) == present
-        if present:
-            assert users.x_m[u] == pytest.approx(np.interp(at, time_s[mine], x[mine]), abs=1e-5)
-            assert users.y_m[u] == pytest.approx(np.interp(at, time_s[mine], y[mine]), abs=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("time_s,user,x_m\n1,a,2\n", "column y_m is missing"),
-        ("", "column time_s is missing"),
-        ("time_s,user,x_m,y_m\n1,a,2,3\n2,a,two,3\n", "bad.csv line 3: x_m is 'two'"),
-        ("time_s,user,x_m,y_m\n1,a,2,inf\n", "line 2: y_m is 'inf'"),
-        ("time_s,user,x_m,y_m,mode\n1,a,2,3,cra\n", "did you mean 'car'"),
-        ("time_s,user,x_m,y_m\n1,a,2\n", "complete the line"),
-        ("time_s,user,x_m,y_m\n1,a,2,3\n1,a,2,4\n", "one record per user and time"),
-    ],
-)
-def test_bad_tracks_give_one_sentence(tmp_path: Path, text: str, message: str) -> None:
-    file = tmp_path / "bad.csv"
-    file.write_text(text)
-    with pytest.raises(InputError, match=message):
-        RecordedTracks.read(file)
-
-
-def test_missing_and_binary_track_files(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="check the path"):
-        RecordedTracks.read(tmp_path / "none.csv")
-    (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00\x81")
-    with pytest.raises(InputError, match="UTF-8"):
-        RecordedTracks.read(tmp_path / "binary.csv")
-
-
-def test_no_tracks() -> None:
-    none = np.zeros(0)
-    tracks = RecordedTracks.from_arrays(none, none, none, none)
-    assert len(tracks.start(0, Streams(0))[1]) == 0
+# -- straight lines ----------------------------------------------------------------------------
 
 
 def test_straight_lines_are_straight_and_uniform() -> None:
