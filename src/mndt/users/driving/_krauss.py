@@ -29,7 +29,7 @@ inner = njit(nogil=True, error_model="numpy", **_OPTIONS)
 inlined = njit(nogil=True, error_model="numpy", forceinline=True, **_OPTIONS)
 """`inner` for small functions that are called for every vehicle."""
 
-law = njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+law = njit(cache=True, nogil=True, error_model="numpy")
 """For the functions of the law, which Python may call, too."""
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -80,9 +80,19 @@ def stop_speed(gap_m, speed_mps, decel_mps2, headway_s, step_s, ballistic=False)
 
 
 @law
-def halt_speed(gap_m, speed_mps, decel_mps2, step_s, ballistic=False):  # type: ignore[no-untyped-def]
-    """Speed for a halt at a line within `gap_m`: nobody has to react to anything there, so one step is the headway."""
-    return stop_speed(gap_m, speed_mps, decel_mps2, step_s, step_s, ballistic)
+def halt_speed(gap_m, speed_mps, decel_mps2, emergency_mps2, step_s, ballistic=False):  # type: ignore[no-untyped-def]
+    """Speed for a halt at a line within `gap_m`: nobody has to react to anything there, so one step is the headway.
+
+    Where that asks for more than the deceleration, 1.2 times what the way to the line needs, as for a leader.
+    """
+    safe = stop_speed(gap_m, speed_mps, decel_mps2, step_s, step_s, ballistic)
+    asked = (speed_mps - safe) / step_s
+    if decel_mps2 != emergency_mps2 and asked > decel_mps2 + MARGIN_M:
+        needed = _AMPLIFIER * _emergency_decel(gap_m, speed_mps, 0.0, 1.0, emergency_mps2)
+        safe = speed_mps - min(max(needed, decel_mps2), asked) * step_s
+        if not ballistic:
+            safe = max(safe, 0.0)
+    return safe
 
 
 @law

@@ -10,7 +10,7 @@ from __future__ import annotations
 from math import floor, sqrt
 from typing import Final
 
-from mndt.users.driving._krauss import HALTING_MPS, follow_speed, halt_speed, inlined, inner
+from mndt.users.driving._krauss import HALTING_MPS, brake_gap, follow_speed, halt_speed, inlined, inner
 from mndt.users.driving._tables import NEVER
 
 POSITION_M: Final = 0.1
@@ -23,7 +23,6 @@ BLOCKED_S: Final = 5.0
 """A vehicle that has stood in a junction for so long is an obstacle, nobody to be polite to."""
 
 _INFINITE_M: Final = -1e300
-_LOWER, _UPPER = ord("a"), ord("Z")
 _RED, _RED_YELLOW = ord("r"), ord("u")
 _YELLOW, _YELLOW_MAJOR = ord("y"), ord("Y")
 _STOP, _ALL_STOP = ord("s"), ord("w")
@@ -50,7 +49,7 @@ def is_yellow(link):  # type: ignore[no-untyped-def]
 @inlined
 def goes_first(link):  # type: ignore[no-untyped-def]
     """Whether others give way: capital letters."""
-    return link.state <= _UPPER
+    return 65 <= link.state <= 90
 
 
 @inlined
@@ -153,7 +152,7 @@ def opened(road, t, items, link, i, arrival_ms, arrival_mps, leave_mps, impatien
 
 
 @inner
-def _is_leader(road, t, i, link, j, gap_m):  # type: ignore[no-untyped-def]
+def _is_leader(road, t, s, i, link, j, gap_m):  # type: ignore[no-untyped-def]
     """Whether vehicle i, on its way over `link`, lets j inside the junction go first."""
     me, other = t.vehicle[i], t.vehicle[j]
     mine, its = road.lane[me.lane], road.lane[other.lane]
@@ -171,7 +170,7 @@ def _is_leader(road, t, i, link, j, gap_m):  # type: ignore[no-untyped-def]
         if is_red(entry) or is_red(foe_entry):
             if not is_red(foe_entry) and other.speed_mps > HALTING_MPS and gap_m < 0.0:
                 k = t.kind[other.kind]
-                stop_m = 0.5 * other.speed_mps * other.speed_mps / k.decel_mps2 + other.speed_mps * k.tau_s
+                stop_m = brake_gap(other.speed_mps, k.decel_mps2, s.step_s, s.ballistic) + other.speed_mps * k.tau_s
                 yields = -gap_m - k.length_m < stop_m
                 foe_yields = not yields
             else:
@@ -232,9 +231,10 @@ def _adapt(road, t, s, i, j, gap_m, crossing_m, seen_m, lane, v, v_pass, last): 
             gap_m, v_i, other.speed_mps, k.decel_mps2, b, kind.emergency_mps2, kind.tau_s, s.step_s, s.ballistic
         )
     else:
-        safe = halt_speed(seen_m - road.lane[lane].length_m - POSITION_M, v_i, b, s.step_s, s.ballistic)
+        stop_m = seen_m - road.lane[lane].length_m - POSITION_M
+        safe = halt_speed(stop_m, v_i, b, kind.emergency_mps2, s.step_s, s.ballistic)
     if crossing_m >= 0.0:
-        stop = halt_speed(crossing_m - kind.min_gap_m, v_i, b, s.step_s, s.ballistic)
+        stop = halt_speed(crossing_m - kind.min_gap_m, v_i, b, kind.emergency_mps2, s.step_s, s.ballistic)
         if gap_m == _INFINITE_M:
             safe = max(safe, stop)
         else:
@@ -330,7 +330,7 @@ def mind_junction(road, t, s, i, link, lane, seen_m, last, v, v_pass, v_wait, re
                     left_m += max(0.0, conflict.foe_behind_m - conflict.behind_m)
                 gap_m = crossing_m - kind.min_gap_m - left_m - foe_width_m
             at_once = cannot_ignore if front_here else (same_target or same_source)
-            if not (in_way or _is_leader(road, t, i, link, j, gap_m)):
+            if not (in_way or _is_leader(road, t, s, i, link, j, gap_m)):
                 continue
             stop_m = -1.0 if at_once else crossing_m
             v, v_pass = _adapt(road, t, s, i, j, gap_m, stop_m, seen_m, lane, v, v_pass, last)

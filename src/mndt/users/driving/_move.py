@@ -190,8 +190,7 @@ def _drive(road, t, s, i):  # type: ignore[no-untyped-def]
     me.speed_mps = v
     me.position_m += way_m
     me.odometer_m += way_m
-    # SUMO's threshold of acceleration: half of what the driver can, lessened by dawdling
-    if v <= HALTING_MPS and me.accel_mps2 <= 0.5 * kind.accel_mps2 * kind.sigma + 1e-9 + 0.5 * kind.accel_mps2:
+    if v <= HALTING_MPS and me.accel_mps2 <= 0.5 * kind.accel_mps2:  # faster than that is setting off
         me.waited_s += step_s
     else:
         me.waited_s = 0.0

@@ -23,6 +23,7 @@ from mndt.users.driving._krauss import (
     inner,
     law,
     speed_after,
+    stop_speed,
     uniform,
 )
 from mndt.users.driving._lanes import next_link
@@ -84,7 +85,7 @@ def _follow(road, t, s, i, j, gap_m, seen_m, lane, first, last, v, v_pass):  # t
         before = road.link[t.item[last].link].from_lane
         if road.lane[before].internal:
             stop_m -= road.lane[before].length_m
-        safe = halt_speed(stop_m, me.speed_mps, kind.decel_mps2, s.step_s, s.ballistic)
+        safe = halt_speed(stop_m, me.speed_mps, kind.decel_mps2, kind.emergency_mps2, s.step_s, s.ballistic)
     if last >= 0:
         later = follow_speed(
             gap_m, t.item[last].leave_mps, other.speed_mps, k.decel_mps2, kind.decel_mps2, kind.emergency_mps2,
@@ -165,10 +166,10 @@ def plan(road, t, s, i, first, lengths_m):  # type: ignore[no-untyped-def]
             t.item[last].wait_mps = min(t.item[last].wait_mps, v)
         if me.stop_edge == cursor and not road.lane[lane].internal:  # a halt on this edge: nothing beyond matters
             halt_m = seen_m + me.stop_m + MARGIN_M - road.lane[lane].length_m
-            stop = max(halt_speed(halt_m, v_i, decel, step_s, s.ballistic), comfortable)
+            stop = max(halt_speed(halt_m, v_i, decel, kind.emergency_mps2, step_s, s.ballistic), comfortable)
             if last >= 0:
                 t.item[last].leave_mps = min(
-                    t.item[last].leave_mps, halt_speed(me.stop_m, v_pass, decel, step_s, s.ballistic)
+                    t.item[last].leave_mps, stop_speed(me.stop_m, v_pass, decel, step_s, step_s, s.ballistic)
                 )
             v = min(v, stop)
             _end(t, e, i, v, halt_m, 0.0)
@@ -179,12 +180,13 @@ def plan(road, t, s, i, first, lengths_m):  # type: ignore[no-untyped-def]
             v = min(v, off)
             if last >= 0:
                 t.item[last].leave_mps = min(t.item[last].leave_mps, off)
-            _end(t, e, i, v, seen_m, 0.0)
+            fringe = road.lane[lane].first_link == road.lane[lane].link_end
+            _end(t, e, i, v, seen_m, 1000.0 if fringe else 0.0)
             e += 1
             break
         link = next_link(road, t, me, lane, cursor)
         if link < 0:  # this lane does not lead on
-            stop = halt_speed(seen_m, v_i, decel, step_s, s.ballistic)
+            stop = halt_speed(seen_m, v_i, decel, kind.emergency_mps2, step_s, s.ballistic)
             if last >= 0:
                 t.item[last].leave_mps = min(t.item[last].leave_mps, stop)
             v = min(v, stop)
@@ -206,7 +208,7 @@ def plan(road, t, s, i, first, lengths_m):  # type: ignore[no-untyped-def]
         stop_m = max(0.0, seen_m - offset_m)
         leaving = road.lane[me.lane].internal and last < 0
         request = (v > _EPS_MPS and not (slowed and not one.from_inside)) or leaving
-        v_wait = min(v, halt_speed(stop_m, v_i, stop_decel, step_s, s.ballistic))
+        v_wait = min(v, halt_speed(stop_m, v_i, stop_decel, kind.emergency_mps2, step_s, s.ballistic))
         item = t.item[e]
         item.link, item.vehicle, item.stopped_ahead = link, i, 0
         item.distance_m, item.space_m = seen_m, 0.0
@@ -284,7 +286,7 @@ def plan(road, t, s, i, first, lengths_m):  # type: ignore[no-untyped-def]
 def halt_speed_without_reaction(gap_m, speed_mps, decel_mps2, step_s, ballistic):  # type: ignore[no-untyped-def]
     """Largest speed from which a halt within `gap_m` is possible by braking at once, without any headway."""
     if ballistic:
-        return halt_speed(gap_m, speed_mps, decel_mps2, step_s, True)
+        return stop_speed(gap_m, speed_mps, decel_mps2, step_s, step_s, True)
     gap = gap_m - MARGIN_M
     if gap < 0.0:
         return 0.0
@@ -315,7 +317,7 @@ def _space_on(road, t, lane, i):  # type: ignore[no-untyped-def]
         other = t.vehicle[j]
         kind = t.kind[other.kind]
         if other.speed_mps < HALTING_MPS and j != i:
-            return other.position_m - kind.length_m - lengths_m, True
+            return other.position_m - kind.length_m + other.speed_mps * kind.tau_s - lengths_m, True
         lengths_m += kind.length_m + kind.min_gap_m
         j = t.leader[j]
     return road.lane[lane].length_m - lengths_m, False
