@@ -159,6 +159,14 @@ def _distances(p: Array, q: Array) -> Float64[Array, "pairs points"]:
     return best
 
 
+def nearest(shapes: Shapes, a: Int64[Array, "pairs"], b: Int64[Array, "pairs"]) -> Float64[Array, "pairs"]:
+    """Smallest distance between a point of one drawing and the other drawing, both ways."""
+    gap_m = np.zeros(len(a))
+    for rows, p, q in shapes.groups(a, b):
+        gap_m[rows] = np.minimum(_distances(p, q).min(axis=1), _distances(q, p).min(axis=1))
+    return gap_m
+
+
 def _far_piece(p: Array, distance: Array, apart: Array) -> Float64[Array, "pairs"]:
     """Length of the last piece of p that is further than `apart` from the other line."""
     length, done = np.zeros(len(p)), np.zeros(len(p), bool)

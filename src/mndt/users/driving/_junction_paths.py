@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from jaxtyping import Float64
 
-from mndt.users.driving._conflicts import Shapes, last_crossing
+from mndt.users.driving._conflicts import Shapes, last_crossing, nearest
 from mndt.users.driving._junction_shapes import length_of
 
 Array = np.ndarray
@@ -40,11 +40,12 @@ def find_conflicts(nodes: Sequence[list[Path]], foes: Sequence[list[set[int]]]) 
     if len(a) == 0:
         return
     first = np.cumsum([0] + [len(some) for some in nodes])
-    joins = np.array([(paths[i].end, paths[i].target) == (paths[j].end, paths[j].target) for i, j in zip(a, b)])
-    same_edge = np.array([paths[i].start == paths[j].start for i, j in zip(a, b)])
-    meets = joins | ~np.isnan(last_crossing(_shapes(paths), a, b))
-    rest = np.flatnonzero(~meets & ~same_edge)
-    meets[rest] = [_gap(paths[i].line, paths[j].line) < CAR_WIDTH_M for i, j in zip(a[rest], b[rest])]
+    shapes = _shapes(paths)
+    target = np.array([(path.end, path.target) for path in paths])
+    start = np.array([path.start for path in paths])
+    meets = (target[a] == target[b]).all(axis=1) | ~np.isnan(last_crossing(shapes, a, b))
+    rest = np.flatnonzero(~meets & (start[a] != start[b]))
+    meets[rest] = nearest(shapes, a[rest], b[rest]) < CAR_WIDTH_M
     for i, j, v in zip(a[meets], b[meets], node[meets], strict=True):
         foes[v][i - first[v]].add(int(j - first[v]))
         foes[v][j - first[v]].add(int(i - first[v]))
@@ -68,11 +69,6 @@ def _shapes(paths: list[Path]) -> Shapes:
     x_m, y_m = np.concatenate([path.line for path in paths]).T
     none = np.zeros(len(paths))
     return Shapes(start, x_m, y_m, none, none, none)
-
-
-def _gap(p: Array, q: Array) -> float:
-    """Smallest distance of the points of one line to another one, both ways."""
-    return min(float(_to_line(p, q).min()), float(_to_line(q, p).min()))
 
 
 def _to_line(points: Array, line: Array) -> Float64[Array, "points"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ BICYCLE_WIDTH_M: Final = 1.6
 
 _LEAST_CUT_M: Final = 1.5
 _CORNER_M: Final = 2.0  # between the stop line and where the kerbs meet
-_MOST_CUT_M: Final = 15.0
+_MOST_CUT_M: Final = 30.0
 _OPPOSITE_RAD: Final = np.deg2rad(150.0)
 _NEARLY_SAME_RAD: Final = np.deg2rad(20.0)
 _MOST_CUT_SHARE: Final = 0.6  # of an edge, at both ends together
@@ -60,7 +61,7 @@ def _cuts(roads: Ways, enter: Array, leave: Array, two_way: Array) -> tuple[Arra
     cut = np.full(2 * n, _LEAST_CUT_M)
     order = np.argsort(node, kind="stable")
     bounds = np.searchsorted(node[order], np.arange(roads.n_nodes + 1))
-    for a, b in zip(bounds[:-1], bounds[1:], strict=True):
+    for a, b in pairwise(bounds):
         at = order[a:b]
         turn = (angle[at][None] - angle[at][:, None] + np.pi) % (2 * np.pi) - np.pi
         apart = np.abs(turn)

@@ -19,7 +19,7 @@ class Turn(NamedTuple):
     target: int
 
 
-def turns_of(n_lanes: int, angle_rad: Sequence[float], targets: Sequence[int]) -> list[Turn]:
+def turns_of(n_lanes: int, angle_rad: Sequence[float], targets: Sequence[int], *, short: bool = False) -> list[Turn]:
     """Turns from the car lanes of one edge.
 
     Every way out has a lane, every lane has a way out, and paths of neighbours do not cross. From three lanes on
@@ -30,6 +30,7 @@ def turns_of(n_lanes: int, angle_rad: Sequence[float], targets: Sequence[int]) -
         n_lanes: car lanes of the edge.
         angle_rad: turning angle of every way out, from right (negative) to left.
         targets: car lanes of every way out.
+        short: there is no room to change lanes, so that every lane leads to every way out.
 
     >>> turns_of(2, [-1.5, 0.0, 1.5], [1, 2, 1])  # right and straight on, straight on and left
     [Turn(lane=0, out=0, target=0), Turn(lane=0, out=1, target=0), Turn(lane=1, out=1, target=1), \
@@ -37,8 +38,10 @@ Turn(lane=1, out=2, target=0)]
     """
     turns = []
     for out, (first, last) in enumerate(_spans(n_lanes, angle_rad, targets)):
-        for lane in range(first, last + 1):
-            turns += [Turn(lane, out, target) for target in _targets(lane, first, last, targets[out], angle_rad[out])]
+        for lane in range(n_lanes) if short else range(first, last + 1):
+            nearest = min(max(lane, first), last)
+            found = _targets(nearest, first, last, targets[out], angle_rad[out])
+            turns += [Turn(lane, out, target) for target in (found if lane == nearest else found[:1])]
     return sorted(turns)
 
 

@@ -62,6 +62,9 @@ _LEAST_SPEED_MPS: Final = 2.0
 _LIGHT_VISIBILITY_M: Final = 100.0
 """At a light drivers see who else has green and need not slow down to look."""
 
+_CHANGING_M: Final = 30.0
+"""On shorter pieces nobody has room to change lanes."""
+
 _ROUNDABOUT_M: Final = 250.0
 _TURN_BACK_RAD: Final = np.deg2rad(170.0)
 
@@ -141,9 +144,9 @@ class _Builder:
                 continue
             found = [(0, f, 0, turn[f]) for f in ways]
             angles = [np.pi if f in back else float(turn[f]) for f in ways]
-            for lane, k, target in turns_of(
-                int(self.roads.edge_lanes[e]), angles, self.roads.edge_lanes[ways].tolist()
-            ):
+            short = self.lengths[e] < _CHANGING_M
+            n_lanes, targets = int(self.roads.edge_lanes[e]), self.roads.edge_lanes[ways].tolist()
+            for lane, k, target in turns_of(n_lanes, angles, targets, short=short):
                 found.append((1 + lane, ways[k], 1 + target, angles[k]))
             for lane, f, target, angle in found:
                 yield self._path(e, lane, f, target, float(angle), f in back)
@@ -177,7 +180,7 @@ class _Builder:
 
     def _order(self, plan: _Plan) -> list[tuple[float, ...]]:
         main = self._main_axis(sorted({path.start for path in plan.paths}))
-        order = []
+        order = list[tuple[float, ...]]()
         for k, path in enumerate(plan.paths):
             e, light = path.start, int(self.lights.phase[path.start])
             first = 0 if self.ring[e] or light == INSIDE else 1
@@ -192,7 +195,8 @@ class _Builder:
         if not pairs:
             return set(edges)
         rank, angle = self.roads.edge_rank, self.arms.enter_rad
-        return set(min(pairs, key=lambda p: rank[p[0]] + rank[p[1]] + 2.0 + 2.0 * np.cos(angle[p[0]] - angle[p[1]])))
+        cost = [float(rank[a] + rank[b] + 2.0 + 2.0 * np.cos(angle[a] - angle[b])) for a, b in pairs]
+        return set(pairs[int(np.argmin(cost))])
 
     def _signal(self, plan: _Plan) -> SumoSignal | None:
         node = plan.node
