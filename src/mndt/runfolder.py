@@ -128,6 +128,26 @@ class Run:
         """Everyone, once a minute."""
         return self.table("users")
 
+    @property
+    def people(self) -> duckdb.DuckDBPyRelation:
+        """How people moved, one row a minute."""
+        return self.table("people")
+
+    @property
+    def journeys(self) -> duckdb.DuckDBPyRelation:
+        """Journeys that ended: who, from where, whither, how far, by what."""
+        return self.table("journeys")
+
+    @property
+    def demand(self) -> duckdb.DuckDBPyRelation:
+        """What was asked for, one row a minute, cluster and service."""
+        return self.table("demand")
+
+    @property
+    def street(self) -> duckdb.DuckDBPyRelation:
+        """Vehicles on one street, each second of the first quarter of every hour."""
+        return self.table("street")
+
     def table(self, name: str) -> duckdb.DuckDBPyRelation:
         """One of the tables `TABLES`, in the order of time.
 

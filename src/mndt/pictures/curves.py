@@ -125,7 +125,11 @@ def _span_s(totals: dict[str, dict[str, Array]]) -> tuple[float, float]:
 
 def _minutes(totals: dict[str, dict[str, Array]]) -> MultipleLocator:
     first_s, end_s = _span_s(totals)
-    span_s = end_s - first_s
+    return time_ticks(end_s - first_s)
+
+
+def time_ticks(span_s: float) -> MultipleLocator:
+    """Round times of day, seven at most over a span."""
     steps_s = (10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400, 43200, 86400)
     return MultipleLocator(next((step for step in steps_s if span_s / step <= 7), steps_s[-1]))
 

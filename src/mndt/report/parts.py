@@ -14,6 +14,7 @@ from mndt.report.incidents import incidents_part
 from mndt.report.mobility import mobility_part
 from mndt.report.radio import radio_part
 from mndt.report.section import Part, Section, fill
+from mndt.report.users import users_part
 from mndt.report.view import RunView, View
 
 HEADLINE: Final = ("X.ThroughputDl", "X.SatisfiedShare", "X.OutageRatio", POWER)
@@ -100,7 +101,7 @@ def rates_part(view: View) -> Section:
     from mndt.pictures import curves, to_svg
     from mndt.pictures.curves import rate_text
 
-    rates = {run.name: curves.active_rates_bps(run.users) for run in view.runs}
+    rates = {run.name: curves.active_rates_bps(run.rates) for run in view.runs}
     marks = (5, 25, 50, 75, 95)
     rows: list[dict[str, Any]] = [
         {
@@ -201,6 +202,7 @@ def _place(run: RunView) -> str:
 
 PARTS: Final[tuple[Part, ...]] = (
     map_part,
+    users_part,
     coverage_part,
     radio_part,
     curves_part,

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 Array = np.ndarray
 Columns = dict[str, Array]
 
+TableName = Literal["areas", "cells", "events", "people", "journeys", "demand", "street"]
 
 MOBILITY_KINDS: Final = ("handover", "refused", "handover-failure", "radio-link-failure")
 """Kinds of events that concern a serving cell, as `mndt.state.Mobility` has them."""
@@ -81,7 +82,6 @@ class RunView:
     name: str  # unique on the page
     run: RunLike
     totals: Columns
-    users: Columns  # all snapshots
     per_cell: Columns  # one value a cell, over the whole run
 
     @cached_property
@@ -91,16 +91,21 @@ class RunView:
 
         return summarise({name: values for name, values in self.totals.items() if name != "time_s"})
 
-    @property
+    @cached_property
     def snapshot_s(self) -> int:
         """When everyone was last looked at; the last second where there is nobody."""
-        return int(self.users["time_s"].max()) if len(self.users["time_s"]) else self.span_s[1] - 1
+        last = int(plain(self.run.users.aggregate("coalesce(max(time_s), -1) AS last"))["last"][0])
+        return last if last >= 0 else self.span_s[1] - 1
 
     @cached_property
     def snapshot(self) -> Columns:
         """Everyone at the last minute."""
-        last = self.users["time_s"] == self.snapshot_s
-        return {name: values[last] for name, values in self.users.items()}
+        return plain(self.run.users.filter(f"time_s = {self.snapshot_s}"))
+
+    @cached_property
+    def rates(self) -> Columns:
+        """Rates of active users at every minute; all the report reads of all snapshots, for they fill gigabytes."""
+        return plain(self.run.users.filter('"X.Active"').project('"X.UserRate", "X.Active"'))
 
     @property
     def span_s(self) -> tuple[int, int]:
@@ -131,15 +136,15 @@ class RunView:
         )
         return int(found["timed"][0]) > 0 or int(found["events"][0]) == 0
 
-    def table(self, name: Literal["areas", "cells", "events"], *columns: str) -> Table | None:
+    def table(self, name: TableName, *columns: str) -> Table | None:
         """A table of the run, or None where an older version wrote the run and it lacks these columns."""
         try:
-            found: Table = getattr(self.run, name)
+            found: Table | None = getattr(self.run, name, None)
         except InputError as error:
             if error.field == "run":  # no part of this table; a damaged one is another matter
                 return None
             raise
-        return found if set(columns) <= set(found.columns) else None
+        return found if found is not None and set(columns) <= set(found.columns) else None
 
 
 @dataclass(frozen=True)
@@ -194,9 +199,9 @@ def view(runs: Sequence[RunLike], coverage: Coverage | None = None) -> View:
 
 def _read(run: RunLike, name: str) -> RunView:
     have = run.cells.columns
-    wanted = ", ".join(f'"{column}"' for column in ("time_s", "cell", *_NEEDED, *_WELCOME) if column in have)
-    cells = plain(run.cells.project(wanted))
-    return RunView(name, run, plain(run.kpis), plain(run.users), over_time(cells, len(run.city.cells)))
+    sums = ", ".join(f'sum("{column}") AS "{column}"' for column in (*_NEEDED, *_WELCOME) if column in have)
+    cells = plain(run.cells.aggregate(f"cell, count(*) AS seconds, {sums}", "cell"))
+    return RunView(name, run, plain(run.kpis), over_time(cells, len(run.city.cells)))
 
 
 def plain(table: Table) -> Columns:
@@ -214,7 +219,7 @@ def over_time(cells: Columns, n_cells: int) -> Columns:
     """Each cell over all seconds: means, and the volume per second as a rate.
 
     Args:
-        cells: the table of cells, one row a second and cell.
+        cells: sums over some seconds, with their number in `seconds`; without it, a row is one second.
         n_cells: number of cells.
 
     Returns:
@@ -223,7 +228,7 @@ def over_time(cells: Columns, n_cells: int) -> Columns:
         `consumed_w`, nan where it was not recorded.
     """
     row = np.asarray(cells["cell"], dtype=np.int64)
-    seconds = np.maximum(np.bincount(row, minlength=n_cells), 1)
+    seconds = np.maximum(np.bincount(row, cells.get("seconds"), minlength=n_cells), 1)
 
     def total(name: str) -> Array:
         return np.bincount(row, weights=np.asarray(cells[name], np.float64), minlength=n_cells)
