@@ -118,8 +118,9 @@ def free_speed(distance_m, speed_mps, target_mps, decel_mps2, step_s, ballistic=
 
 
 @law
-def follow_speed(gap_m, speed_mps, leader_mps, leader_decel_mps2, decel_mps2, emergency_mps2, tau_s, step_s,
-                 ballistic=False):  # type: ignore[no-untyped-def]  # fmt: skip
+def follow_speed(  # type: ignore[no-untyped-def]
+    gap_m, speed_mps, leader_mps, leader_decel_mps2, decel_mps2, emergency_mps2, tau_s, step_s, ballistic=False
+):
     """Largest safe speed in m/s behind a leader; `gap_m` is bumper to bumper less the minimum gap.
 
     Where that asks for more than the comfortable deceleration, the driver brakes by 1.2 times what both vehicles'

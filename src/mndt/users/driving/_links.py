@@ -31,7 +31,7 @@ _STOP, _ALL_STOP = ord("s"), ord("w")
 @inlined
 def milliseconds(time_s):  # type: ignore[no-untyped-def]
     """Seconds as whole milliseconds, rounded."""
-    return int(floor(time_s * 1000.0 + 0.5))
+    return int(floor(time_s * 1000.0 + 0.5))  # noqa: RUF046 (compiled, floor gives a float)
 
 
 @inlined
@@ -266,7 +266,9 @@ def mind_junction(road, t, s, i, link, lane, seen_m, last, v, v_pass, v_wait, re
         foe_crossing_m = road.lane[foe_lane].length_m - conflict.foe_behind_m
         foe_between = foe_out.into_inside  # a waiting place inside the junction ends that lane
         same_target = one.to_lane == foe_out.to_lane and not between and not foe_between
-        same_source = _before(road, one.from_lane) == _before(road, foe_lane)
+        entry = road.link[road.lane[one.from_lane].junction_entry]
+        foe_entry = road.link[road.lane[foe_lane].junction_entry]
+        same_source = entry.from_lane == foe_entry.from_lane
         alike = same_target or same_source
         width_m = 0.0 if alike else conflict.size_m
         foe_width_m = 0.0 if alike else conflict.foe_size_m

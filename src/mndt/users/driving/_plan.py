@@ -151,7 +151,7 @@ def plan(road, t, s, i, first, lengths_m):  # type: ignore[no-untyped-def]
     outside_m, inside_m = 0.0, seen_m if road.lane[lane].internal else 0.0
     v_pass = min(speed_after(seen_m, v, accel, kind.top_mps), lane_v)
     e, last, cursor = first, -1, me.cursor
-    new_before, had_outside, slowed = True, False, False
+    had_outside, slowed = False, False
     ahead = t.leader[i] if t.leader[i] < n else last_rear(road, t, lane)
     halt_m = inf
     while e < first + MAX_ITEMS:
@@ -255,13 +255,14 @@ def plan(road, t, s, i, first, lengths_m):  # type: ignore[no-untyped-def]
             cursor += 1
         far = not request or v <= 0.0 or seen_m > dist_m
         e += 1
-        if far and had_outside and outside_m > max(
-            kind.length_m * SPACE_LENGTHS, kind.length_m + inside_m
-        ):
+        if far and had_outside and outside_m > max(kind.length_m * SPACE_LENGTHS, kind.length_m + inside_m):
             break
         lane = next_lane
         lane_v = lane_top(road.lane[lane], me, kind)
-        v = min(v, max(free_speed(seen_m, v_i, lane_v, decel, step_s, s.ballistic), comfortable))
+        slower = free_speed(seen_m, v_i, lane_v, decel, step_s, s.ballistic)
+        if slower < comfortable - 1e-9:  # by more than rounding: that decides who just reaches a line
+            slower = comfortable
+        v = min(v, slower)
         if road.lane[lane].internal:
             inside_m += road.lane[lane].length_m
         else:
@@ -326,7 +327,6 @@ def _space_on(road, t, lane, i):  # type: ignore[no-untyped-def]
 @inner
 def _rewind(road, t, s, i, first, end, lengths_m):  # type: ignore[no-untyped-def]
     """Take back the wish to enter a junction when there is no room behind it."""
-    n = t.vehicle.shape[0]
     me = t.vehicle[i]
     kind = t.kind[me.kind]
     own_m = kind.length_m + kind.min_gap_m

@@ -168,6 +168,6 @@ class Step(NamedTuple):
 
     now_s: float
     step_s: float
-    key: Array  # u32, of the drivers' dawdling
+    key: np.uint32  # of the drivers' dawdling
     ballistic: bool
     impatience_s: float  # waiting for so long makes a driver take any gap

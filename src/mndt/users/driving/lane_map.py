@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float64, Int32, UInt8, UInt16
 
 from mndt.city.model import Ways
 from mndt.formats.sumo_net import SumoNet
+from mndt.users.driving._tables import Road
 
 Array = np.ndarray
 
@@ -108,6 +109,19 @@ class LaneMap:
     def n_roads(self) -> int:
         """Edges outside junctions: rows 0 to n_roads."""
         return int((~self.edge_internal).sum())
+
+    @cached_property
+    def road(self) -> Road:
+        """The tables that compiled code reads."""
+        from mndt.users.driving._road import tables_of
+
+        return tables_of(self)
+
+    @cached_property
+    def tape(self) -> tuple[Float64[Array, "points"], Float64[Array, "lanes"]]:
+        """All lanes laid one after another, 1 m apart: where each point of `shape` lies, and where each lane begins."""
+        start_m = np.cumsum(self.lane_length_m + 1.0) - self.lane_length_m - 1.0
+        return self.shape[2] + np.repeat(start_m, np.diff(self.shape_start)), start_m
 
     @cached_property
     def incoming(self) -> tuple[Int32[Array, "lanes_plus_1"], Int32[Array, "links"]]:

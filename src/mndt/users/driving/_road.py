@@ -1,0 +1,61 @@
+"""`LaneMap` as the tables that compiled code reads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mndt.users.driving._tables import CONFLICT, LANE, LINK, Road
+
+if TYPE_CHECKING:
+    from mndt.users.driving.lane_map import LaneMap
+
+Array = np.ndarray
+
+
+def tables_of(m: LaneMap) -> Road:
+    """The tables; kernels note things in scratch columns, so a map serves one step at a time."""
+    conflict = np.zeros(len(m.conflict_lane), CONFLICT)
+    for name in CONFLICT.names or ():
+        conflict[name] = getattr(m, f"conflict_{name}")
+    return Road(
+        lane=_lanes(m),
+        link=_links(m),
+        response=m.response.astype(np.int32),
+        conflict=conflict,
+        edge_lane=m.edge_lane.astype(np.int32),
+        signal_start=m.signal_start.astype(np.int32),
+        signal_cycle=m.signal_cycle_s.astype(np.int32),
+        signal_state=m.signal_state,
+    )
+
+
+def _lanes(m: LaneMap) -> Array:
+    lane = np.zeros(m.n_lanes, LANE)
+    for name in ("edge", "index", "internal", "classes", "entry", "length_m", "limit_mps"):
+        lane[name] = getattr(m, f"lane_{name}")
+    lane["first_link"], lane["link_end"] = m.lane_link[:-1], m.lane_link[1:]
+    came = m.lane_entry.copy()
+    while True:  # back to the link by which one came into the junction
+        inside = np.flatnonzero(came >= 0)
+        inside = inside[m.lane_internal[m.link_from[came[inside]]]]
+        if not len(inside):
+            break
+        came[inside] = m.lane_entry[m.link_from[came[inside]]]
+    lane["junction_entry"] = came
+    return lane
+
+
+def _links(m: LaneMap) -> Array:
+    link = np.zeros(m.n_links, LINK)
+    for name in ("signal", "cont", "keep_clear", "has_foes", "junction", "length_m", "visibility_m", "radius_m"):
+        link[name] = getattr(m, f"link_{name}")
+    link["from_lane"], link["to_lane"], link["next_lane"] = m.link_from, m.link_to, m.link_next
+    link["plain"], link["direction"] = m.link_state, m.link_dir
+    link["from_inside"], link["into_inside"] = m.lane_internal[m.link_from], m.lane_internal[m.link_next]
+    entry = m.lane_entry[m.link_from]
+    link["after_waiting"] = (entry >= 0) & m.lane_internal[m.link_from[np.maximum(entry, 0)]]
+    link["first_response"], link["response_end"] = m.response_start[:-1], m.response_start[1:]
+    link["first_conflict"], link["conflict_end"] = m.conflict_start[:-1], m.conflict_start[1:]
+    return link
