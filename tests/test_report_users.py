@@ -31,7 +31,7 @@ class PeopleRun(PaperRun):
 
 
 def people_run(paper: PaperRun | None = None) -> PeopleRun:
-    """Two minutes of three: 30 walk, 10 drive; 4 journeys by car of 2 km in 4 minutes, two of them seen from the start."""
+    """Two minutes of three: 30 walk, 10 drive; 4 journeys by car of 2 km in 4 minutes, two of them whole."""
     paper = paper or paper_run()
     two = np.array([FIRST_S, FIRST_S + 60], np.int32)
     counts = {"absent": 0.0, "inside": 60.0, "walk": 30.0, "bicycle": 0.0, "car": 10.0}
