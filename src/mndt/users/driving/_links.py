@@ -277,8 +277,6 @@ def mind_junction(road, t, s, i, link, lane, seen_m, last, v, v_pass, v_wait, re
             continue
         ignore_waiting = False
         if waiting:
-            entry = road.link[road.lane[one.from_lane].junction_entry]
-            foe_entry = road.link[road.lane[foe_lane].junction_entry]
             green = (entry.state | 32) == 103 and (foe_entry.state | 32) == 103
             ignore_waiting = green and entry.from_lane != foe_entry.from_lane
         reach_m = kind.length_m + 2.0
