@@ -90,7 +90,7 @@ def train_schedule(
     places: Path | None = None,
     out: Path,
     seed: int = 0,
-    seconds: float = 150.0,
+    seconds: float = 240.0,
     force: bool = False,
     say: Callable[[str], None] = print,
 ) -> Result:
@@ -101,7 +101,7 @@ def train_schedule(
         places: positions of its places, where it has none.
         out: file to write, .npz.
         seed: draws the start and the order.
-        seconds: most time.
+        seconds: most processor time.
         force: replace the file.
         say: called with what is happening.
 
@@ -118,7 +118,7 @@ def train_schedule(
         ) from None
     from mndt.users.point_process import save
 
-    say(f"training on {len(table):,} trips of {table.n_persons:,} people, at most {seconds:.0f} s ...")
+    say(f"training on {len(table):,} trips of {table.n_persons:,} people, a minute or two ...")
     process, info = train(table, Streams(seed), seconds=seconds)
     made = process.sample(min(MADE_PEOPLE, 4 * table.n_persons), Streams(seed).generator("train-schedule-made"))
     figures: dict[str, Figure] = {

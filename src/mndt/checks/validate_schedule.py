@@ -23,6 +23,7 @@ Array = np.ndarray
 LEAST_PEOPLE: Final = 40
 MADE_PEOPLE: Final = 3000
 """People each generator makes: enough that their chance adds next to nothing to the divergences."""
+QUICK_STEPS: Final = 350
 MOST_PEOPLE: Final = 2500
 """People of each half; larger diaries are thinned."""
 
@@ -50,7 +51,7 @@ def run(
     train, held = (table.take(rows) for rows in halves)
     say(f"training on {train.n_persons:,} people, judged on {held.n_persons:,} others ...")
     process = _train(train, seed, quick)
-    return compared(train, held, process, seed=seed, real=diary is not None, n=1500 if quick else MADE_PEOPLE)
+    return compared(train, held, process, seed=seed, real=diary is not None, n=1000 if quick else MADE_PEOPLE)
 
 
 def compared(
@@ -128,4 +129,4 @@ def _read(path: Path | None, places: Path | None, say: Callable[[str], None]) ->
 def _train(train: Diary, seed: int, quick: bool) -> PointProcess:
     from mndt.learn.schedule import train as fit
 
-    return fit(train, Streams(seed), seconds=25.0 if quick else 150.0)[0]
+    return fit(train, Streams(seed), steps=QUICK_STEPS if quick else None)[0]

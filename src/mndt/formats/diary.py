@@ -142,6 +142,11 @@ def read(
         notes.append("each line is a stay: trips lead from one to the next")
         trips = _from_stays(trips)
     trips = _in_order(trips, refused, path)
+    if not len(trips.person):
+        first = refused[min(refused)] if refused else "one stay a person makes no trip"
+        raise InputError(
+            "trips", 0, allowed="at least one", fix=f"see the first line: {first.removesuffix('.')}", where=str(path)
+        )
     diary = _located(trips, tuple(str(name) for name in names), "lon" in found or "to_lon" in found, notes)
     return diary, DiaryInfo(path, len(rows), tuple(refused[k] for k in sorted(refused)), tuple(notes))
 
@@ -343,8 +348,8 @@ def _words(
 
 
 def _is_stays(trips: _Trips) -> bool:
-    """Whether most lines begin with the arrival: only a table with one place a line can be such."""
-    return not np.isfinite(trips.origin).any() and bool(np.mean(trips.departure_s > trips.arrival_s) > 0.5)
+    """Whether many lines begin with the arrival, as only nights do elsewhere, and have one place each."""
+    return not np.isfinite(trips.origin).any() and bool(np.mean(trips.departure_s > trips.arrival_s) > 0.3)
 
 
 def _from_stays(trips: _Trips) -> _Trips:

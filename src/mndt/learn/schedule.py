@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 
 import numpy as np
@@ -38,23 +39,24 @@ class TrainingInfo:
     people: int
     trips: int
     steps: int
-    seconds: float
+    seconds: float  # of the processor
     loss: float
     held_back_loss: float
 
 
 def train(
-    diary: Diary, streams: Streams, *, seconds: float = 120.0, steps: int | None = None
+    diary: Diary, streams: Streams, *, seconds: float = 240.0, steps: int | None = None
 ) -> tuple[PointProcess, TrainingInfo]:
     """Fit the point process to a diary.
 
     Args:
         diary: of at least a few dozen people.
         streams: draws the start, the order and who is held back.
-        seconds: time after which training ends; with `steps` given the result is the same each time.
-        steps: batches, if their number shall not depend on the clock.
+        seconds: processor time after which training ends in any case; a result that was cut short so differs
+            from machine to machine.
+        steps: batches; None: about forty passes over the diary, within bounds.
     """
-    began = time.monotonic()
+    began = time.process_time()
     templates = templates_of(diary)
     mean, deviation = templates.traits.mean(axis=0), templates.traits.std(axis=0) + 1e-3
     step = np.hypot(
@@ -213,24 +215,15 @@ def batch_of(chunks: Chunks, rows: Array) -> dict[str, Array]:
     return out
 
 
-def _fit(
-    chunks: Chunks, diary: Diary, rng: np.random.Generator, until: float, steps: int | None, *, started: float
-) -> tuple[dict[str, Array], TrainingInfo]:
+@cache
+def _compiled(steps: int) -> tuple[Any, Any, Any]:
+    """Optimiser, step and likelihood, compiled once for each shape of batches."""
     import jax
     import jax.numpy as jnp
     import optax
 
-    back = rng.random(diary.n_persons) < HELD_BACK
-    if back.all() or not back.any():
-        back = np.arange(diary.n_persons) % 7 == 3
-    held, used = np.flatnonzero(back[chunks.person]), np.flatnonzero(~back[chunks.person])
-    used = rng.permutation(used)[:MOST_CHUNKS]
-    held = rng.permutation(held)[:160]
-    most = steps or _steps_for(len(used))
-    schedule = optax.cosine_decay_schedule(LEARNING_RATE, most, 0.03)
+    schedule = optax.cosine_decay_schedule(LEARNING_RATE, steps, 0.03)
     optimiser = optax.chain(optax.clip_by_global_norm(5.0), optax.adamw(schedule, weight_decay=1e-3))
-    params = {name: jnp.asarray(values) for name, values in start_weights(rng, chunks).items()}
-    state, average = optimiser.init(params), params
 
     def loss(p: Any, batch: Any) -> Any:
         total, n = log_likelihood(p, batch)
@@ -244,7 +237,24 @@ def _fit(
         mean = jax.tree.map(lambda m, v: 0.99 * m + 0.01 * v, mean, p)
         return p, s, mean, value
 
-    judge = jax.jit(log_likelihood)
+    return optimiser, update, jax.jit(log_likelihood)
+
+
+def _fit(
+    chunks: Chunks, diary: Diary, rng: np.random.Generator, until: float, steps: int | None, *, started: float
+) -> tuple[dict[str, Array], TrainingInfo]:
+    import jax.numpy as jnp
+
+    back = rng.random(diary.n_persons) < HELD_BACK
+    if back.all() or not back.any():
+        back = np.arange(diary.n_persons) % 7 == 3
+    held, used = np.flatnonzero(back[chunks.person]), np.flatnonzero(~back[chunks.person])
+    used = rng.permutation(used)[:MOST_CHUNKS]
+    held = rng.permutation(held)[:160]
+    most = steps or _steps_for(len(used))
+    optimiser, update, judge = _compiled(most)
+    params = {name: jnp.asarray(values) for name, values in start_weights(rng, chunks).items()}
+    state, average = optimiser.init(params), params
 
     def held_back(p: Any) -> float:
         totals = [judge(p, batch_of(chunks, rows)) for rows in _batches(held, BATCH)]
@@ -253,7 +263,7 @@ def _fit(
     best, best_loss, recent, done = params, np.inf, 0.0, 0
     with bar("training", most) as advance:
         order: list[int] = []
-        while done < most and (steps is not None or time.monotonic() < until):
+        while done < most and (time.process_time() < until):
             if len(order) < BATCH:
                 order += rng.permutation(used).tolist()
             rows, order = np.array(order[:BATCH]), order[BATCH:]
@@ -270,7 +280,7 @@ def _fit(
         best = average
     weights = {name: np.asarray(values, np.float32) for name, values in best.items()}
     info = TrainingInfo(
-        diary.n_persons, len(diary), done, time.monotonic() - started, recent, float(best_loss)
+        diary.n_persons, len(diary), done, time.process_time() - started, recent, float(best_loss)
     )  # fmt: skip
     return weights, info
 

@@ -247,7 +247,7 @@ def _modes(diary: Diary, step_m: Array, laws: ScheduleLaws) -> ScheduleLaws:
     walk = float(tries[np.argmax(walks)])
     drives = np.array([np.sum((mode == 3) == (d >= edge)) if edge >= walk else -1 for edge in tries])
     bicycle = float(tries[np.argmax(drives)])
-    edges = np.unique(np.quantile(d, np.linspace(0.1, 0.9, 9)))
+    edges = np.unique([*np.quantile(d, np.linspace(0.1, 0.9, 9)), walk, max(bicycle, walk)])
     band = np.searchsorted(edges, d, side="right")
     count = np.zeros((len(edges) + 1, 3)) + 0.02
     np.add.at(count, (band, mode - 1), 1.0)
