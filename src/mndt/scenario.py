@@ -25,7 +25,7 @@ from mndt.network.incident_parameters import TIME, Incident, check_incident
 from mndt.network.parameters import NetworkParameters, check_network
 from mndt.radio.parameters import RadioParameters
 from mndt.scenario_fields import Key, dump_table, is_table, keys_of, plain, table_in, table_of_items
-from mndt.users.demand import DemandParameters
+from mndt.users.demand import DemandParameters, check_demand
 from mndt.users.mobility_parameters import MobilityParameters
 from mndt.users.population import UserParameters
 
@@ -199,6 +199,7 @@ def check(raw: dict[str, Any], *, where: str = "scenario") -> Scenario:
     if schedule is not None and not (Path(schedule).is_file() and Path(schedule).suffix in (".json", ".npz")):
         allowed, fix = "an existing .json of mndt fit schedule or .npz of mndt train schedule", "check the path"
         raise InputError("users.schedule", schedule, allowed=allowed, fix=fix, where=where)
+    check_demand(scenario.demand, where=where)
     check_network(scenario.network, where=where)
     check_handover(scenario.handover, where=where)
     check_energy(scenario.energy, where=where)

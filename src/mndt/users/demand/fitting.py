@@ -23,9 +23,13 @@ Array = np.ndarray
 
 N_SHAPES: Final = 8
 N_DAY_SHAPES: Final = 2
-N_CLUSTERS: Final = 5
+N_CLUSTERS: Final = 4
 SERIES_PER_CLUSTER: Final = 30
 """Fewer places make fewer clusters."""
+SERIES_PER_KIND: Final = 35
+MOST_KINDS: Final = 3
+PRIOR: Final = 3.0
+"""Weight, in places, of the covariance of all places in that of each kind."""
 WITHIN: Final = 0.1
 """Added to each number's variance within a cluster, in shares of its variance over all places."""
 ROUNDS: Final = 5
@@ -70,14 +74,15 @@ def fit_patterns(observed: Observed, *, seed: int = 0, rounds: int = ROUNDS) -> 
     numbers, u = estimate(frame, y)
     k = shapes.basis.shape[1]
     drawn = z + np.einsum("ckl,cl->ck", np.linalg.cholesky(covariance), rng.standard_normal(z.shape))
-    cluster, mean, spread = _clusters(shapes.days(z), np.concatenate([drawn, numbers[:, k:]], axis=1), seed)
+    cluster = _clusters(shapes.days(z), seed)
+    kind, of, mean, spread = _kinds(cluster, np.concatenate([drawn, numbers[:, k:]], axis=1), seed)
     patterns = Patterns(
         slot_s=observed.slot_s, quantum=observed.quantum, shapes=shapes, size_course=course, size_law=law,
         modes=noise.fit_modes(u, s, hour_slots(observed.slot_s)),
         memory=noise.Memory(noise.memory_course(u, s, frame.half_window), 0.1), common=_common(u, s, frame.half_window),
-        days=days, day_shapes=day_shapes, mean=mean, covariance=spread,
-        groups=_groups(observed.group, cluster, len(mean)),
-        per_user=_per_user(observed, cluster, len(mean)), dispersion=dispersion_law(observed),
+        days=days, day_shapes=day_shapes, cluster=of, mean=mean, covariance=spread,
+        groups=_groups(observed.group, kind, len(mean)),
+        per_user=_per_user(observed, cluster), dispersion=dispersion_law(observed),
     )  # fmt: skip
     _, sizes = np.unique(observed.group, return_counts=True)
     for round_ in range(rounds):
@@ -188,45 +193,62 @@ def _common(u: Array, s: int, half_window: int) -> Array:
     return np.asarray(mean - between_days(daily[None], np.arange(len(mean)), s)[0])
 
 
-def _clusters(days: Array, numbers: Array, seed: int) -> tuple[Array, Array, Array]:
-    """Cluster of each place, and each cluster's normal law of the numbers.
-
-    A mixture of normal laws, started from the places whose days have the same shape (k-means). What `WITHIN` adds is
-    taken off the whole, so that the numbers vary as much as the data's.
-    """
+def _clusters(days: Array, seed: int) -> Array:
+    """Cluster of each place by the shape of its day (k-means), the largest first."""
     from sklearn.cluster import KMeans
+
+    n = int(np.clip(len(days) // SERIES_PER_CLUSTER, 1, N_CLUSTERS))
+    first = KMeans(n, n_init=10, random_state=seed).fit_predict(days - days.mean(axis=1, keepdims=True))
+    order = np.argsort(-np.bincount(first, minlength=n))
+    return np.asarray(np.argsort(order)[first])
+
+
+def _kinds(cluster: Array, numbers: Array, seed: int) -> tuple[Array, Array, Array, Array]:
+    """Kind of each place, cluster of each kind, and each kind's normal law of the numbers.
+
+    Each cluster is a mixture of normal laws, one for each `SERIES_PER_KIND` places. Few places borrow the
+    covariance of all: ``(n S + PRIOR S_all) / (n + PRIOR)``. What `WITHIN` adds is taken off the whole, so that
+    the numbers vary as much as the data's.
+    """
     from sklearn.mixture import GaussianMixture
 
-    n = int(np.clip(len(numbers) // SERIES_PER_CLUSTER, 1, N_CLUSTERS))
-    first = KMeans(n, n_init=10, random_state=seed).fit_predict(days - days.mean(axis=1, keepdims=True))
     centre, spread = numbers.mean(axis=0), numbers.std(axis=0) + 1e-6
     z = (numbers - centre) / spread
-    start = np.stack([z[first == c].mean(axis=0) for c in range(n)])
-    mixture = GaussianMixture(n, reg_covar=WITHIN, means_init=start, random_state=seed).fit(z)
-    order = np.argsort(-mixture.weights_)
-    cluster = np.argsort(order)[mixture.predict(z)]
+    pooled = np.mean([np.cov(z[cluster == c].T, bias=True) for c in cluster], axis=0) + WITHIN * np.eye(z.shape[1])
+    kind = np.zeros(len(z), dtype=np.int64)
+    of: list[int] = []
+    mean, covariance = [], []
+    for c in range(int(cluster.max()) + 1):
+        here = np.flatnonzero(cluster == c)
+        n = int(np.clip(len(here) // SERIES_PER_KIND, 1, MOST_KINDS))
+        mixture = GaussianMixture(n, reg_covar=WITHIN, random_state=seed, n_init=2).fit(
+            z[np.resize(here, max(2, len(here)))]
+        )
+        kind[here] = len(of) + mixture.predict(z[here])
+        weight = (mixture.weights_ * len(here))[:, None, None]
+        covariance.append((weight * mixture.covariances_ + PRIOR * pooled) / (weight + PRIOR))
+        mean.append(mixture.means_)
+        of += [c] * n
     spread = spread / np.sqrt(1 + WITHIN)
-    return cluster, centre + mixture.means_[order] * spread, mixture.covariances_[order] * spread[:, None] * spread
+    laws = np.concatenate(covariance) * spread[:, None] * spread
+    return kind, np.array(of), centre + np.concatenate(mean) * spread, laws
 
 
-def _groups(group: Array, cluster: Array, n_clusters: int) -> Int64[Array, "groups clusters"]:
+def _groups(group: Array, kind: Array, n_kinds: int) -> Int64[Array, "groups kinds"]:
     _, which = np.unique(group, return_inverse=True)
-    counts = np.zeros((which.max() + 1, n_clusters), dtype=np.int64)
-    np.add.at(counts, (which, cluster), 1)
+    counts = np.zeros((which.max() + 1, n_kinds), dtype=np.int64)
+    np.add.at(counts, (which, kind), 1)
     return counts
 
 
-def _per_user(observed: Observed, cluster: Array, n_clusters: int) -> Array:
+def _per_user(observed: Observed, cluster: Array) -> Array:
     """Traffic of a user by cluster and slot of the day: sums over places and days, so large places count more."""
     s = observed.slots_per_day
     if observed.users is None:
         return np.zeros((0, s))
     x, n = (mean_day(v, s) for v in (observed.traffic, observed.users))
-    out = np.empty((n_clusters, s))
-    for c in range(n_clusters):
-        here = cluster == c if (cluster == c).any() else np.ones(len(cluster), dtype=bool)
-        out[c] = x[here].sum(axis=0) / np.maximum(n[here].sum(axis=0), 1e-9)
-    return out
+    clusters = range(int(cluster.max()) + 1)
+    return np.stack([x[cluster == c].sum(axis=0) / np.maximum(n[cluster == c].sum(axis=0), 1e-9) for c in clusters])
 
 
 def _corrected(
@@ -243,7 +265,7 @@ def _corrected(
     y_made = np.log(made.traffic + frame.quantum)
     found, v = estimate(frame, y_made)
     k, total = frame.shapes.basis.shape[1], numbers.shape[1]
-    centre = patterns.share @ patterns.mean
+    centre = patterns.kind_share @ patterns.mean
     shift, stretch = np.zeros(total), np.ones(total)
     shift[k + 1 : k + 4] = 0.8 * (numbers.mean(axis=0) - found.mean(axis=0))[k + 1 : k + 4]
     stretch[k:] = (np.clip(numbers.std(axis=0) / (found.std(axis=0) + 1e-9), 0.5, 1.5) ** 0.9)[k:]

@@ -36,5 +36,6 @@ class Observed:
 
     @property
     def quantum(self) -> float:
-        """Smallest traffic above zero."""
-        return float(self.traffic[self.traffic > 0].min())
+        """The grain in which traffic is counted: the smallest above zero, at most a thousandth of the median."""
+        above = self.traffic[self.traffic > 0]
+        return float(min(above.min(), 1e-3 * np.median(above)))

@@ -27,6 +27,8 @@ from mndt.users.population import CLUSTERS, DAY_S
 
 Array = np.ndarray
 
+LEAST_CLUSTER: Final = 0.03
+"""Clusters with a smaller share of the fitted places describe no users."""
 STEP_OF_SUM_S: Final = 60.0
 """Rates of starting are summed in steps of this length and linear between."""
 
@@ -149,6 +151,22 @@ class OwnDemand:
         return out, Demand(service=out.service, bits=bits)
 
 
+def check_demand(parameters: DemandParameters, *, where: str = "") -> None:
+    """Refuse parameters that name fitted ones which cannot be read.
+
+    Args:
+        parameters: to look at.
+        where: what the message begins with.
+
+    Raises:
+        InputError: no such file, or not such a file.
+    """
+    if parameters.fitted is not None:
+        from mndt.users.demand.patterns import load
+
+        load(parameters.fitted, where=where)
+
+
 def random_clusters(n_users: int, streams: Streams) -> Int8[Array, "users"]:
     """Clusters drawn evenly, for users without a plan (recorded tracks, straight lines)."""
     return streams.generator("demand-clusters").integers(len(CLUSTERS), size=n_users).astype(np.int8)
@@ -227,8 +245,26 @@ def _laws(parameters: DemandParameters) -> _Laws:
 
 @lru_cache(maxsize=8)
 def _profiles(fitted: str | None) -> Float64[Array, "clusters slots"]:
-    """Activity by slot of the day as a share of the cluster's busiest slot."""
-    return np.array([PROFILES[c] for c in CLUSTERS]) / 100.0
+    """Activity by slot of the day as a share of the cluster's busiest slot.
+
+    Of fitted parameters each cluster of users goes with that cluster of places whose traffic over the day is most
+    like the assumed profile, and takes its day: per user where users were counted, else of the traffic.
+    """
+    assumed = np.array([PROFILES[c] for c in CLUSTERS]) / 100.0
+    if fitted is None:
+        return assumed
+    from mndt.users.demand.patterns import load
+    from mndt.users.demand.shapes import around_the_day
+
+    patterns = load(fitted)
+    slots, known = patterns.slots_per_day, patterns.share >= LEAST_CLUSTER
+    traffic = np.exp(patterns.cluster_days())[known]
+    days = around_the_day(patterns.per_user[known] if len(patterns.per_user) else traffic, max(1, slots // 24))
+    hours = (np.arange(slots) + 0.5) * 24.0 / slots
+    middles, wrapped = np.arange(-0.5, 25.0), assumed[:, np.arange(-1, 25) % 24]
+    wanted = np.stack([np.interp(hours, middles, row) for row in wrapped])
+    alike = np.corrcoef(np.concatenate([wanted, traffic]))[: len(wanted), len(wanted) :]
+    return np.asarray((days / days.max(axis=1, keepdims=True))[alike.argmax(axis=1)])
 
 
 @cache

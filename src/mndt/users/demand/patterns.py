@@ -1,9 +1,10 @@
 """Traffic of whole places through the week: clusters of places, modes of slots, a generator for each mode.
 
 Macroscopic: a place is described by a few numbers (scores of its mean day on common shapes, the law of its noise,
-its course over the days), and places form clusters, each a normal law of these numbers. Neighbouring places
-keep the mix of clusters of one group of the data. Microscopic: slots are ordinary or lively, see
-`mndt.users.demand.noise`. No series, and no single place's numbers, are kept: only the laws.
+its course over the days), and places form clusters by the shape of their day. A cluster has one or a few kinds,
+each a normal law of these numbers. Neighbouring places keep the mix of kinds of one group of the data. Microscopic:
+slots are ordinary or lively, see `mndt.users.demand.noise`. No series, and no single place's numbers, are kept:
+only the laws.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final
+from zipfile import BadZipFile
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -45,9 +47,10 @@ class Patterns:
     common: Float64[Array, "slots"]  # course of u that all places share, over the days of the data
     days: Float64[Array, "days"]  # departure of each day from the mean day, all places
     day_shapes: Float64[Array, "days scores"]
-    mean: Float64[Array, "clusters numbers"]
-    covariance: Float64[Array, "clusters numbers numbers"]
-    groups: Int64[Array, "groups clusters"]  # how many places of each cluster a group of the data has
+    cluster: Int64[Array, "kinds"]  # cluster of each kind of place; clusters are numbered from 0, the largest
+    mean: Float64[Array, "kinds numbers"]
+    covariance: Float64[Array, "kinds numbers numbers"]
+    groups: Int64[Array, "groups kinds"]  # how many places of each kind a group of the data has
     per_user: Float64[Array, "clusters slots_per_day"]  # mean traffic of a user by cluster; empty without user counts
     dispersion: Float64[Array, "2"]  # c, k of Var(ln(traffic / users)) = c users^-k; empty without user counts
 
@@ -57,13 +60,20 @@ class Patterns:
         return DAY_S // self.slot_s
 
     @property
+    def kind_share(self) -> Float64[Array, "kinds"]:
+        """Share of all places that are of each kind."""
+        return np.asarray(self.groups.sum(axis=0) / self.groups.sum())
+
+    @property
     def share(self) -> Float64[Array, "clusters"]:
         """Share of all places in each cluster."""
-        return np.asarray(self.groups.sum(axis=0) / self.groups.sum())
+        return np.bincount(self.cluster, self.kind_share)
 
     def cluster_days(self) -> Float64[Array, "clusters slots_per_day"]:
         """The typical day of each cluster, in logarithms of traffic."""
-        return self.shapes.days(self.mean[:, : self.shapes.basis.shape[1]])
+        scores = self.mean[:, : self.shapes.basis.shape[1]]
+        typical = [np.bincount(self.cluster, self.kind_share * column) for column in scores.T]
+        return self.shapes.days(np.stack(typical, axis=1) / self.share[:, None])
 
 
 def generate(
@@ -99,7 +109,7 @@ def generate(
 def draw_places(
     patterns: Patterns, group_sizes: Sequence[int], rng: np.random.Generator
 ) -> Float64[Array, "places numbers"]:
-    """The numbers of new places: each group takes the mix of clusters of a group of the data of similar size."""
+    """The numbers of new places: each group takes the mix of kinds of a group of the data of similar size."""
     p, rows = patterns, []
     size = p.groups.sum(axis=1)
     used = np.zeros(len(size))
@@ -110,12 +120,12 @@ def draw_places(
         used[g] += 1.5
         members = np.repeat(np.arange(len(p.mean)), p.groups[g])
         rows.append(rng.permutation(members)[:n] if n <= len(members) else rng.choice(members, n))
-    cluster = np.concatenate(rows)
-    numbers = np.empty((len(cluster), p.mean.shape[1]))
-    for c in range(len(p.mean)):
-        here = cluster == c
-        root = np.linalg.cholesky(p.covariance[c])
-        numbers[here] = p.mean[c] + rng.standard_normal((int(here.sum()), p.mean.shape[1])) @ root.T
+    kind = np.concatenate(rows)
+    numbers = np.empty((len(kind), p.mean.shape[1]))
+    for k in range(len(p.mean)):
+        here = kind == k
+        root = np.linalg.cholesky(p.covariance[k])
+        numbers[here] = p.mean[k] + rng.standard_normal((int(here.sum()), p.mean.shape[1])) @ root.T
     return numbers
 
 
@@ -146,7 +156,7 @@ def save(patterns: Patterns, path: Path) -> None:
         np.savez_compressed(stream, layout=np.int64(LAYOUT), **_flat(patterns))
 
 
-def load(name: str) -> Patterns:
+def load(name: str, *, where: str = "") -> Patterns:
     """Read parameters: a file that `save` wrote, or "nanchang", the ones that ship.
 
     Raises:
@@ -157,16 +167,24 @@ def load(name: str) -> Patterns:
     path = Path(str(resources.files("mndt.data").joinpath("demand_nanchang.npz"))) if name == "nanchang" else Path(name)
     if not path.is_file():
         raise InputError(
-            "demand.fitted", name, allowed='a file of mndt fit demand, or "nanchang"', fix="check the path"
+            "demand.fitted",
+            name,
+            allowed='a file .npz of mndt fit demand, or "nanchang"',
+            fix="check the path",
+            where=where,
         )
     try:
         with np.load(path, allow_pickle=False) as held:
             if int(held["layout"]) != LAYOUT:
                 raise ValueError("layout")
             return _nested({key: held[key] for key in held.files})
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise InputError(
-            "demand.fitted", f"{name} ({error})", allowed="a file written by mndt fit demand", fix="fit again"
+            "demand.fitted",
+            f"{name} ({error})",
+            allowed="a file written by mndt fit demand",
+            fix="fit again",
+            where=where,
         ) from None
 
 
