@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +71,59 @@ def test_the_tables_agree_with_each_other(whole: Run, scenario: Scenario) -> Non
     users = whole.users.fetchnumpy()
     at_end = users["time_s"] == totals["time_s"][-1]
     assert users["X.Delivered"][at_end].sum(dtype=np.float64) == pytest.approx(totals["X.ThroughputDl"][-1], rel=1e-5)
+
+
+def test_nobody_is_lost_between_the_tables_of_people(whole: Run, scenario: Scenario) -> None:
+    people, users = whole.people.fetchnumpy(), whole.users.fetchnumpy()
+    first = engine.start(runs.build(scenario, cache_dir=whole.folder.parent / "cache"), seed=scenario.run.seed)
+    at_end = users["time_s"] == users["time_s"].max()
+    gone = people["started"].sum() - people["arrived"].sum()
+    assert np.count_nonzero(users["mode"][at_end] >= 1) == np.count_nonzero(first.users.mode >= 1) + gone
+    assert len(whole.journeys.fetchnumpy()["user"]) == people["arrived"].sum() > 0
+    assert sum(people[m] for m in ("absent", "inside", "walk", "bicycle", "car")) == pytest.approx(600)
+
+
+def test_demand_by_cluster_is_what_the_network_was_offered(whole: Run) -> None:
+    demand, totals = whole.demand.fetchnumpy(), whole.kpis.fetchnumpy()
+    assert demand["offered_bits"].sum() == pytest.approx(totals["X.OfferedDl"].sum(), rel=1e-5)
+    assert demand["user_seconds"].sum() == 600 * len(totals["time_s"])
+
+
+@pytest.mark.slow
+def test_an_hour_of_the_paper_s_city_within_bounded_memory(tmp_path: Path) -> None:
+    """13,000 users and 184 cells by command; memory at the end is that of the tenth minute and a little."""
+    command = [sys.executable, "-c", HOUR, str(tmp_path / "run")]
+    told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=3000).stdout
+    early_mb, late_mb = (float(word) for word in told.split()[-2:])
+    assert late_mb < early_mb + 100
+    people = runs.read(tmp_path / "run").people.fetchnumpy()
+    assert people["seconds"].sum() == 3600
+    assert people["disconnected"].sum() == 0
+
+
+HOUR = """
+import resource, sys
+from mndt import runfolder
+from mndt.cli import main
+kept, write = [], runfolder.write_part
+def counted(folder, table, number, columns):
+    if table == "totals" and number in (9, 59):
+        kept.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3)
+    write(folder, table, number, columns)
+runfolder.write_part = counted
+main(["-q", "run", "table1", "--hours", "1", "--out", sys.argv[1]], standalone_mode=False)
+print(*kept)
+"""
+
+
+def test_hours_are_sixty_minutes(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = {}
+    monkeypatch.setattr(runs, "run", lambda chosen, **wishes: asked.update(wishes) or sys.exit(7))
+    assert CliRunner().invoke(main, ["run", "table1", "--hours", "24"]).exit_code == 7
+    assert asked["minutes"] == 1440
+    both = CliRunner().invoke(main, ["run", "table1", "--hours", "1", "--minutes", "5"])
+    assert both.exit_code == 2
+    assert "--hours" in both.output
 
 
 def test_what_a_planner_sees(place: Path, whole: Run, monkeypatch: pytest.MonkeyPatch) -> None:

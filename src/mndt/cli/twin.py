@@ -27,6 +27,7 @@ def demo(full: bool, out: Path, show: bool) -> None:
 @click.argument("scenario", required=False)
 @click.option("--policy", help="Who configures the network: fundamentals, proportional-fair, service-need.")
 @click.option("--minutes", type=float, help="Simulated minutes.")
+@click.option("--hours", type=float, help="Simulated hours, in the place of minutes: 24 for a day.")
 @click.option("--seed", type=int, help="Draws movement, demand and fading.")
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder  [default: runs/NAME-POLICY-N]")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a key, e.g. radio.shadowing=false.")
@@ -37,6 +38,7 @@ def run(
     scenario: str | None,
     policy: str | None,
     minutes: float | None,
+    hours: float | None,
     seed: int | None,
     out: Path | None,
     settings: Sequence[str],
@@ -50,12 +52,16 @@ def run(
     from mndt.errors import InputError
 
     if resume is not None:
-        if scenario or policy or minutes or seed or out or settings or draft or force:
+        if scenario or policy or minutes or hours or seed or out or settings or draft or force:
             raise InputError(
                 "--resume", "given with other choices", allowed="--resume DIR alone", fix="drop the others"
             )
         finished = runs.resume(resume, say=say)
     else:
+        if hours is not None:
+            if minutes is not None:
+                raise InputError("--hours", hours, allowed="one of --hours and --minutes", fix="leave one out")
+            minutes = 60 * hours
         if scenario is None:
             raise InputError("SCENARIO", "missing", allowed="a TOML file or a preset", fix="try mndt run helsinki")
         from mndt.radio.parameters import DRAFT_MILLION
