@@ -233,14 +233,16 @@ def _adapt(road, t, s, i, j, gap_m, crossing_m, seen_m, lane, v, v_pass, last): 
     else:
         stop_m = seen_m - road.lane[lane].length_m - POSITION_M
         safe = halt_speed(stop_m, v_i, b, kind.emergency_mps2, s.step_s, s.ballistic)
+    most = min(v_i + kind.accel_mps2 * s.step_s, kind.top_mps)
+    safe = min(safe, most)
     if crossing_m >= 0.0:
         stop = halt_speed(crossing_m - kind.min_gap_m, v_i, b, kind.emergency_mps2, s.step_s, s.ballistic)
         if gap_m == _INFINITE_M:
-            safe = max(safe, stop)
+            safe = max(safe, min(stop, most))
         else:
             past_s = (crossing_m - gap_m) / max(other.speed_mps, HALTING_MPS)
             end_mps = max(v_i, 2.0 * (crossing_m - kind.min_gap_m) / past_s - v_i)
-            safe = max(safe, min(v_i + (end_mps - v_i) / past_s * s.step_s, stop))
+            safe = max(safe, min(v_i + (end_mps - v_i) / past_s * s.step_s, min(stop, most)))
     if last >= 0:
         t.item[last].leave_mps = min(t.item[last].leave_mps, safe)
     return min(v, safe), min(v_pass, safe)

@@ -86,11 +86,13 @@ def _follow(road, t, s, i, j, gap_m, seen_m, lane, first, last, v, v_pass):  # t
         if road.lane[before].internal:
             stop_m -= road.lane[before].length_m
         safe = halt_speed(stop_m, me.speed_mps, kind.decel_mps2, kind.emergency_mps2, s.step_s, s.ballistic)
+    safe = min(safe, me.speed_mps + kind.accel_mps2 * s.step_s, kind.top_mps)
     if last >= 0:
         later = follow_speed(
             gap_m, t.item[last].leave_mps, other.speed_mps, k.decel_mps2, kind.decel_mps2, kind.emergency_mps2,
             kind.tau_s, s.step_s, s.ballistic,
         )  # fmt: skip
+        later = min(later, t.item[last].leave_mps + kind.accel_mps2 * s.step_s, kind.top_mps)
         t.item[last].leave_mps = min(t.item[last].leave_mps, later)
     return min(v, safe), min(v_pass, safe)
 
