@@ -23,6 +23,8 @@ Array = np.ndarray
 LEAST_PEOPLE: Final = 40
 MADE_PEOPLE: Final = 3000
 """People each generator makes: enough that their chance adds next to nothing to the divergences."""
+MADE_TRIPS: Final = 250_000
+"""Where people make very many trips, fewer people do."""
 QUICK_STEPS: Final = 350
 MOST_PEOPLE: Final = 2500
 """People of each half; larger diaries are thinned."""
@@ -68,6 +70,7 @@ def compared(
         n: people each generator makes.
     """
     streams, truth = Streams(seed), trips_of(held)
+    n = int(np.clip(MADE_TRIPS * train.n_persons / max(len(train), 1), 300, n))
     made: dict[str, TripTable] = {
         "learned": process.sample(n, streams.generator("validate-schedule-learned")),
         "rules": rule_diary(train, fit_laws(train), n, streams.generator("validate-schedule-rules")),

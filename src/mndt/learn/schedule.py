@@ -27,6 +27,8 @@ Array = np.ndarray
 BATCH: Final = 24
 LEARNING_RATE: Final = 4e-3
 MOST_CHUNKS: Final = 6000
+MOST_PEOPLE: Final = 4000
+"""People whose courses are learned from; the traits and days of all of them are kept."""
 BANDWIDTH: Final = 0.15
 HELD_BACK: Final = 0.15
 """Share of the people on whom it is judged when to stop."""
@@ -66,8 +68,11 @@ def train(
     scale = max(float(np.median(step)), 1.0)
     rng = streams.generator("train-schedule")
     shared, visitors = _shared_places(diary)
-    chunks = follow(diary, mean, deviation, scale, shared, rng)
-    weights, info = _fit(chunks, diary, rng, began + seconds, steps, started=began)
+    learned = diary
+    if diary.n_persons > MOST_PEOPLE:
+        learned = diary.take(np.sort(rng.permutation(diary.n_persons)[:MOST_PEOPLE]))
+    chunks = follow(learned, mean, deviation, scale, shared, rng)
+    weights, info = _fit(chunks, learned, rng, began + seconds, steps, started=began)
     process = PointProcess(
         weights, templates, mean, deviation, scale, BANDWIDTH, shared.x_m, shared.y_m, visitors, _day_shares(diary)
     )

@@ -15,6 +15,9 @@ from mndt.users.schedule_events import homes_of, templates_of
 
 Array = np.ndarray
 
+MOST_EVENTS: Final = 400_000
+"""Events held in memory; of people who have more than their share the first ones are learned from."""
+
 OTHERS: Final = 24
 """Places beside the true one in a choice among shared places."""
 
@@ -68,8 +71,9 @@ def follow(
     course.place[away, 1] = diary.from_place[first[away]]
     number = np.bincount(diary.person, minlength=n)
     homes = (people.home_x_m, people.home_y_m)
-    recorder = _Recorder(n, int(number.max(initial=0)) + 1, course, shared, homes, rng)
-    for k in range(int(number.max(initial=0)) + 1):
+    events = min(int(number.max(initial=0)) + 1, int(np.clip(MOST_EVENTS / max(n, 1), 96, 1500)))
+    recorder = _Recorder(n, events, course, shared, homes, rng)
+    for k in range(events):
         rows = np.flatnonzero((number >= k) & (course.day < course.n_days))
         ends = number[rows] == k
         recorder.before(k, rows, ends)
