@@ -15,9 +15,13 @@ from mndt.checks.output import Figure, Result, aligned
 from mndt.checks.reference_data import reference_file
 from mndt.errors import InputError
 from mndt.parallel import track
+from mndt.state import Users
+from mndt.streams import Streams
+from mndt.users.demand import OwnDemand, random_clusters
 from mndt.users.demand.fitting import dispersion_law, fit_patterns
 from mndt.users.demand.observed import Observed
 from mndt.users.demand.patterns import generate
+from mndt.users.population import CLUSTERS
 
 Array = np.ndarray
 
@@ -87,10 +91,24 @@ def run(
     for key in ("jsd_diff", "acf_day_error", "acf1_error"):
         figures[f"{key}_to_resample"] = _number(figures, f"{key}_ours") / _number(figures, f"{key}_resample")
     figures |= {"splits": n, "places": len(np.unique(table.group)), "series": len(table)}
+    figures["user_cv_ours"] = user_cv(table.slot_s)
     law = dispersion_law(table)
     if len(law):
         figures |= {"user_cv_real": float(np.sqrt(law[0])), "user_dispersion_exponent_real": float(law[1])}
     return Result("demand", figures, seeds=list(range(n)), table=_table(figures))
+
+
+def user_cv(slot_s: int, n_users: int = 4000, time_s: int = 20 * 3600) -> float:
+    """Coefficient of variation of what a user of the twin asks for in one slot, mean over the clusters of users."""
+    streams, zero = Streams(0), np.zeros(n_users, np.float32)
+    users = Users(zero, zero, zero, np.zeros(n_users, np.int8), np.zeros(n_users, np.int32))
+    demand = OwnDemand(random_clusters(n_users, streams))
+    memory, bits = demand.start(users, time_s, streams), np.zeros(n_users)
+    for k in range(slot_s):
+        memory, now = demand.step(memory, users, time_s + k, streams)
+        bits += now.bits
+    parts = [bits[demand.cluster == c] for c in range(len(CLUSTERS))]
+    return float(np.mean([part.std() / part.mean() for part in parts]))
 
 
 def nanchang(path: Path) -> Observed:
@@ -170,5 +188,8 @@ def _table(figures: dict[str, Figure]) -> str:
         f"{key} {_number(figures, f'{key}_to_resample'):.2f}" for key in ("jsd_diff", "acf_day_error", "acf1_error")
     ]
     lines.append(f"ours by resampling other real places: {', '.join(ratios)}")
+    if "user_cv_real" in figures:
+        real, own = _number(figures, "user_cv_real"), _number(figures, "user_cv_ours")
+        lines.append(f"variation of a user's slot: {real:.2f} by the law of dispersion, {own:.2f} of the twin's users")
     lines.append(f"means over {figures['splits']} splits of {figures['places']} places")
     return "\n".join(lines)
