@@ -235,11 +235,11 @@ def _compiled(steps: int) -> tuple[Any, Any, Any]:
         return -total / jnp.maximum(n, 1)
 
     @jax.jit
-    def update(p: Any, s: Any, mean: Any, batch: Any) -> tuple[Any, Any, Any, Any]:
+    def update(p: Any, s: Any, mean: Any, kept: Any, batch: Any) -> tuple[Any, Any, Any, Any]:
         value, gradient = jax.value_and_grad(loss)(p, batch)
         change, s = optimiser.update(gradient, s, p)
         p = optax.apply_updates(p, change)
-        mean = jax.tree.map(lambda m, v: 0.99 * m + 0.01 * v, mean, p)
+        mean = jax.tree.map(lambda m, v: kept * m + (1.0 - kept) * v, mean, p)
         return p, s, mean, value
 
     return optimiser, update, jax.jit(log_likelihood)
@@ -274,7 +274,9 @@ def _fit(
             rows, order = np.array(order[:BATCH]), order[BATCH:]
             rows = np.resize(rows, BATCH)
             batch = batch_of(chunks, rows)
-            params, state, average, value = update(params, state, average, batch)
+            # the average forgets the start quickly, and then looks back over a hundred steps
+            kept = np.float32(min(0.99, (1 + done) / (10 + done)))
+            params, state, average, value = update(params, state, average, kept, batch)
             done += 1
             advance()
             if done % 50 == 0 or done == most:

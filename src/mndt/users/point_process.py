@@ -51,8 +51,8 @@ class PointProcess:
         return np.clip((traits - self.mean) / self.deviation, -4.0, 4.0)
 
     def draw_people(self, n: int, rng: np.random.Generator) -> tuple[Templates, Array]:
-        """`n` people: observation days of persons drawn at random, and their traits, smoothed."""
-        people = self.templates.take(rng.integers(len(self.templates), size=n))
+        """`n` people: observation days of persons of the diary, each equally often, and traits, smoothed."""
+        people = self.templates.take(np.resize(rng.permutation(len(self.templates)), n))
         shrink = np.sqrt(1.0 - self.bandwidth**2)
         z = self.standard(people.traits) * shrink + self.bandwidth * rng.standard_normal(people.traits.shape)
         return people, z

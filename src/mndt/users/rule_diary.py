@@ -33,13 +33,13 @@ def rule_diary(
     Args:
         diary: whose places, homes and days of observation are used.
         laws: of the schedules.
-        n: people; each lives and is observed as a person of the diary drawn at random.
+        n: people; they live and are observed as the people of the diary, each equally often.
         rng: draws everything.
         parameters: for what the laws leave open.
     """
     parameters = parameters or UserParameters()
     region, kept, home_row = _region(diary, laws, parameters, rng)
-    who = rng.integers(diary.n_persons, size=n)
+    who = np.resize(rng.permutation(diary.n_persons), n)
     home = home_row[who]
     works, studies = classes(laws)
     u = rng.random(n)
