@@ -64,12 +64,26 @@ def last_crossing(shapes: Shapes, a: Int64[Array, "pairs"], b: Int64[Array, "pai
     at_m = np.full(len(a), np.nan)
     for rows, p, q in shapes.groups(a, b):
         along = np.concatenate([np.zeros((len(p), 1)), np.cumsum(_lengths(p), axis=1)], axis=1)
+        (low_p, high_p), (low_q, high_q) = _boxes(p), _boxes(q)
         for i in range(p.shape[1] - 1):
             for j in range(q.shape[1] - 1):
-                mu = _meet(p[:, i], p[:, i + 1], q[:, j], q[:, j + 1])
-                here = along[:, i] + mu * (along[:, i + 1] - along[:, i])
-                at_m[rows] = np.fmax(at_m[rows], here)
+                near = np.flatnonzero(_boxes_touch(low_p[i], high_p[i], low_q[j], high_q[j], 0.0))
+                mu = _meet(p[near, i], p[near, i + 1], q[near, j], q[near, j + 1])
+                here = along[near, i] + mu * (along[near, i + 1] - along[near, i])
+                at_m[rows[near]] = np.fmax(at_m[rows[near]], here)
     return at_m
+
+
+def _boxes(p: Float64[Array, "pairs points 2"]) -> tuple[list[Array], list[Array]]:
+    """Lower left and upper right corners of the boxes around the pieces of lines, one array per piece."""
+    ends = [(p[:, k], p[:, k + 1]) for k in range(p.shape[1] - 1)]
+    return [np.minimum(*two) for two in ends], [np.maximum(*two) for two in ends]
+
+
+def _boxes_touch(low_p: Array, high_p: Array, low_q: Array, high_q: Array, margin_m: float) -> Bool[Array, "pairs"]:
+    """Whether boxes come as near as the margin; what is in those that do not needs no closer look."""
+    apart = (low_p > high_q + margin_m) | (low_q > high_p + margin_m)
+    return np.asarray(~(apart[:, 0] | apart[:, 1]))
 
 
 def _lengths(p: Float64[Array, "pairs points 2"]) -> Float64[Array, "pairs segments"]:
@@ -159,12 +173,19 @@ def _distances(p: Array, q: Array) -> Float64[Array, "pairs points"]:
     return best
 
 
-def nearest(shapes: Shapes, a: Int64[Array, "pairs"], b: Int64[Array, "pairs"]) -> Float64[Array, "pairs"]:
-    """Smallest distance between a point of one drawing and the other drawing, both ways."""
-    gap_m = np.zeros(len(a))
+def nearer_than(
+    shapes: Shapes, a: Int64[Array, "pairs"], b: Int64[Array, "pairs"], gap_m: float
+) -> Bool[Array, "pairs"]:
+    """Whether a point of one drawing is nearer to the other drawing than this, one way or the other."""
+    near = np.zeros(len(a), bool)
     for rows, p, q in shapes.groups(a, b):
-        gap_m[rows] = np.minimum(_distances(p, q).min(axis=1), _distances(q, p).min(axis=1))
-    return gap_m
+        (low_p, high_p), (low_q, high_q) = (
+            (np.minimum.reduce(low), np.maximum.reduce(high)) for low, high in (_boxes(p), _boxes(q))
+        )
+        close = np.flatnonzero(_boxes_touch(low_p, high_p, low_q, high_q, gap_m))
+        p, q = p[close], q[close]
+        near[rows[close]] = np.minimum(_distances(p, q).min(axis=1), _distances(q, p).min(axis=1)) < gap_m
+    return near
 
 
 def _far_piece(p: Array, distance: Array, apart: Array) -> Float64[Array, "pairs"]:

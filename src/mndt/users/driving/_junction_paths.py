@@ -8,15 +8,15 @@ from typing import Final, NamedTuple
 import numpy as np
 from jaxtyping import Float64
 
-from mndt.users.driving._conflicts import Shapes, last_crossing, nearest
+from mndt.users.driving._conflicts import Shapes, last_crossing, nearer_than
 from mndt.users.driving._junction_shapes import length_of
 
 Array = np.ndarray
 
 CAR_WIDTH_M: Final = 1.8
 _CLEAR_M: Final = 2.6  # between the middle of a waiting car and the middle of a path: half a car, half a lane
-_LEAST_WAY_M: Final = 3.0  # to a waiting place, and from it
-_STEP_M: Final = 0.5
+_LEAST_WAY_M: Final = 1.5  # to a waiting place, and from it
+_STEP_M: Final = 0.25
 
 
 class Path(NamedTuple):
@@ -45,7 +45,7 @@ def find_conflicts(nodes: Sequence[list[Path]], foes: Sequence[list[set[int]]]) 
     start = np.array([path.start for path in paths])
     meets = (target[a] == target[b]).all(axis=1) | ~np.isnan(last_crossing(shapes, a, b))
     rest = np.flatnonzero(~meets & (start[a] != start[b]))
-    meets[rest] = nearest(shapes, a[rest], b[rest]) < CAR_WIDTH_M
+    meets[rest] = nearer_than(shapes, a[rest], b[rest], CAR_WIDTH_M)
     for i, j, v in zip(a[meets], b[meets], node[meets], strict=True):
         foes[v][i - first[v]].add(int(j - first[v]))
         foes[v][j - first[v]].add(int(i - first[v]))
@@ -85,5 +85,5 @@ def waiting_point(path: Path, others: list[Path]) -> float:
     along = np.concatenate(([0.0], np.cumsum(np.hypot(*np.diff(path.line, axis=0).T))))
     points = np.stack([np.interp(at_m, along, path.line[:, k]) for k in (0, 1)], axis=1)
     near = np.min([_to_line(points, other.line) for other in others], axis=0) < _CLEAR_M
-    free_m = float(at_m[near.argmax()]) if near.any() else 0.0
+    free_m = float(at_m[max(int(near.argmax()) - 1, 0)]) if near.any() else 0.0
     return free_m if free_m >= _LEAST_WAY_M and whole_m - free_m >= _LEAST_WAY_M else 0.0
