@@ -66,6 +66,18 @@ def bench_users(seconds: int, quick: bool, as_json: bool) -> None:
     show(lambda: bench_users.run(seconds=seconds, quick=quick), as_json)
 
 
+@bench.command("vehicles")
+@click.option("--data", type=click.Path(path_type=Path), metavar="DIR", help="Reference data; otherwise MNDT_DATA.")
+@click.option("--seeds", type=click.IntRange(1), default=5, show_default=True, help="Sets of routes a load.")
+@click.option("--quick", is_flag=True, help="Fewer and smaller cases.")
+@json_option
+def bench_vehicles(data: Path | None, seeds: int, quick: bool, as_json: bool) -> None:
+    """Vehicles beside SUMO's: speed, mean speeds on a grid of lights, an hour of Bologna."""
+    from mndt.checks import bench_vehicles
+
+    show(lambda: bench_vehicles.run(data=data, seeds=seeds, quick=quick), as_json)
+
+
 @bench.command("assignment")
 @click.option("--quick", is_flag=True, help="Smaller, within a minute.")
 @json_option
@@ -124,6 +136,16 @@ def validate_tr38901(data: Path | None, seeds: int | None, quick: bool, as_json:
     from mndt.checks import validate_tr38901
 
     show(lambda: validate_tr38901.run(data=data, drops=seeds, quick=quick), as_json)
+
+
+@validate.command("krauss")
+@click.option("--data", type=click.Path(path_type=Path), metavar="DIR", help="Reference data; otherwise MNDT_DATA.")
+@json_option
+def validate_krauss(data: Path | None, as_json: bool) -> None:
+    """Car following without dawdling beside SUMO's trajectories, metre by metre."""
+    from mndt.checks import validate_krauss
+
+    show(lambda: validate_krauss.run(data=data), as_json)
 
 
 @validate.command("fit")
