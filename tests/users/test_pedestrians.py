@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -8,8 +9,9 @@ from grid_town import PITCH_M, grid_town
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mndt.city.model import Ways
 from mndt.users import pedestrians
-from mndt.users.pedestrians import Paths, Signals, Walks
+from mndt.users.pedestrians import Footpath, Paths, Signals, Walks, weidmann_speed
 
 ALWAYS_GREEN = Signals(cycle_s=1, green_s=1)
 
@@ -122,3 +124,140 @@ def test_nobody_walks() -> None:
     walks, speed, done = pedestrians.step(paths, Walks.empty(), np.zeros(0, np.float32), ALWAYS_GREEN, 0)
     assert len(walks) == len(speed) == len(done) == 0
     assert len(pedestrians.locate(paths, walks)[0]) == 0
+
+
+# -- how people slow each other --------------------------------------------------------------------
+
+EDGES, EDGE_M = 6, 50.0
+
+
+def ring() -> Ways:
+    """Six edges of 50 m in a circle, both ways round: rows 0-5 and 6-11."""
+    node = np.arange(EDGES)
+    tail, head = np.r_[node, (node + 1) % EDGES], np.r_[(node + 1) % EDGES, node]
+    n = len(tail)
+    return Ways(
+        node_x_m=node * EDGE_M, node_y_m=0.0 * node, node_signal=np.zeros(EDGES, bool), edge_from=tail, edge_to=head,
+        edge_length_m=np.full(n, EDGE_M), edge_speed_mps=np.full(n, 1.34), edge_lanes=np.ones(n, int),
+        edge_rank=np.zeros(n, int), shape_start=np.arange(0, 2 * n + 1, 2), shape_x_m=np.tile([0.0, EDGE_M], n),
+        shape_y_m=np.zeros(2 * n),
+    )  # fmt: skip
+
+
+def around(n: int, share_back: float, seed: int) -> Walks:
+    """People at random places of the ring, on their way for many rounds."""
+    rng = np.random.default_rng(seed)
+    edge, offset = rng.integers(0, EDGES, n), rng.uniform(0, EDGE_M, n)
+    back = np.arange(n) >= n * (1 - share_back)
+    step = np.where(back, -1, 1)[:, None] * np.arange(10 * EDGES)
+    edges = (edge[:, None] + step) % EDGES + EDGES * back[:, None]
+    none = np.zeros(n)
+    start = (np.arange(n + 1) * edges.shape[1]).astype(np.int32)
+    walks = pedestrians.begin(Walks.empty(), np.arange(n), (none, none), (none, none), start, edges.ravel())
+    return replace(walks, part=np.zeros(n, np.int32), offset_m=offset)
+
+
+def mean_speed(walks: Walks, footpath: Footpath, seconds: int = 160) -> float:
+    """Mean over the people and the second half of the time, all wanting to walk 1.34 m/s."""
+    paths = Paths.from_ways(ring())
+    desired = np.full(len(walks), 1.34, np.float32)
+    speed, seen = desired, []
+    for k in range(seconds):
+        walks, speed, done = pedestrians.step(
+            paths, walks, desired, ALWAYS_GREEN, k, footpath=footpath, speed_mps=speed
+        )
+        assert not done.any()
+        seen.append(float(speed.mean()))
+    return float(np.mean(seen[seconds // 2 :]))
+
+
+@pytest.mark.parametrize(
+    ("per_m2", "share_back"),
+    [(0.1, 0.5), (0.5, 0.0), (0.5, 0.5), (1.0, 0.0), (1.0, 0.5), (1.5, 0.5), (2.0, 0.0), (3.0, 0.0), (4.0, 0.0)],
+)
+def test_people_on_a_ring_walk_as_weidmann_s_diagram_says(per_m2: float, share_back: float) -> None:
+    footpath = Footpath("density", width_m=2.0)
+    n = round(per_m2 * EDGES * EDGE_M * footpath.width_m)
+    expected = float(weidmann_speed(np.array(per_m2)))
+    # in dense crowds waves arise, in which most people are where it is densest
+    tolerance = 0.02 if per_m2 <= 1.0 else 0.08
+    assert mean_speed(around(n, share_back, 1), footpath) == pytest.approx(expected, rel=tolerance)
+
+
+def test_weidmann_s_diagram_at_published_points() -> None:
+    """Free speed, capacity of 1.22 persons per second and metre near 1.75 per m2, and standstill."""
+    density = np.linspace(0.01, 5.4, 2000)
+    flow = density * weidmann_speed(density)
+    assert flow.max() == pytest.approx(1.22, abs=0.01)
+    assert density[flow.argmax()] == pytest.approx(1.75, abs=0.03)
+    assert weidmann_speed(np.array([0.0, 5.4, 9.0])) == pytest.approx([1.34, 0.0, 0.0])
+
+
+@pytest.mark.parametrize("per_m", [0.3, 0.8, 1.0, 1.5])
+def test_single_file_follows_krauss_and_comes_near_the_measured_diagram(per_m: float) -> None:
+    """Each strip holds k persons a metre: the law gives v = min(v0, 1/k - 0.465), measured is (1/k - 0.36) / 1.06."""
+    footpath = Footpath("krauss", width_m=2.0)
+    assert footpath.strips == 2
+    n = round(per_m * EDGES * EDGE_M * footpath.strips)
+    speed = mean_speed(around(n, 0.0, 2), footpath)
+    assert speed == pytest.approx(min(1.34, 1 / per_m - 0.465), abs=0.01)
+    assert speed == pytest.approx(min(1.34, (1 / per_m - 0.36) / 1.06), abs=0.1)
+
+
+def test_nobody_in_single_file_passes_another() -> None:
+    paths, footpath = Paths.from_ways(ring()), Footpath("krauss", width_m=1.0)
+    walks = around(120, 0.0, 3)
+    walks = replace(walks, offset_m=np.linspace(0, EDGE_M, 20, endpoint=False)[np.arange(120) % 20])
+    walks = replace(walks, first=walks.first + (np.arange(120) // 20 - walks.edges[walks.first]) % EDGES)
+    desired = np.random.default_rng(4).uniform(0.8, 1.8, 120).astype(np.float32)
+    speed = desired
+
+    def place(w: Walks) -> np.ndarray:
+        return np.asarray(((w.first - np.arange(120) * 60) + w.part) * EDGE_M + w.offset_m)
+
+    turn = np.argsort(place(walks) % (EDGES * EDGE_M))
+    for k in range(200):
+        walks, speed, _ = pedestrians.step(paths, walks, desired, ALWAYS_GREEN, k, footpath=footpath, speed_mps=speed)
+        at = (place(walks) + walks.edges[np.arange(120) * 60] * EDGE_M)[turn]
+        gap = np.diff(np.append(at, at[0] + EDGES * EDGE_M)) % (EDGES * EDGE_M)
+        assert gap.min() > 0.2  # bodies of 0.215 m never overlap by more than rounding
+
+
+def test_both_directions_of_a_path_share_its_crowd() -> None:
+    paths = Paths.from_ways(ring())
+    crowd = replace(around(40, 0.0, 0), offset_m=np.full(40, 20.0), first=np.zeros(40, np.int32))  # all on one spot
+    lone = replace(around(1, 1.0, 0), offset_m=np.array([EDGE_M - 22.0]))  # coming towards them
+    lone = replace(lone, edges=np.roll(lone.edges, -int(np.flatnonzero(lone.edges == EDGES + crowd.edges[0])[0])))
+    both = pedestrians.begin(
+        crowd, np.array([99]), (np.zeros(1), np.zeros(1)), (np.zeros(1), np.zeros(1)), np.array([0, 60]), lone.edges
+    )
+    both = replace(both, part=np.zeros(41, np.int32), offset_m=np.append(crowd.offset_m, lone.offset_m))
+    desired = np.full(41, 1.34, np.float32)
+    for model, slowed in (("density", True), ("free", False)):
+        _, speed, _ = pedestrians.step(paths, both, desired, ALWAYS_GREEN, 0, footpath=Footpath(model, 2.0))
+        assert (speed[40] < 1.1) == slowed
+
+
+def test_a_jam_dissolves_from_its_edge() -> None:
+    paths = Paths.from_ways(ring())
+    n, desired = 200, np.full(200, 1.34, np.float32)
+    walks = replace(around(n, 0.0, 0), offset_m=np.linspace(20.0, 30.0, n), first=np.zeros(n, np.int32))  # 10 per m2
+    _, speed, _ = pedestrians.step(paths, walks, desired, ALWAYS_GREEN, 0, footpath=Footpath("density", 2.0))
+    assert np.median(speed) < 0.15
+    for k in range(400):
+        walks, speed, _ = pedestrians.step(paths, walks, desired, ALWAYS_GREEN, k, footpath=Footpath("density", 2.0))
+    assert np.median(speed) > 0.8
+
+
+@pytest.mark.parametrize("model", ["density", "krauss"])
+def test_five_thousand_walkers_take_milliseconds(model: str) -> None:
+    from time import process_time
+
+    paths, walks = Paths.from_ways(ring()), around(5000, 0.5, 5)
+    desired = np.full(5000, 1.34, np.float32)
+    times = []
+    for k in range(10):
+        begin = process_time()
+        pedestrians.step(paths, walks, desired, ALWAYS_GREEN, k, footpath=Footpath(model, 20.0), speed_mps=desired)
+        times.append(process_time() - begin)
+    assert min(times) < 0.006  # 0.6 and 1.5 ms alone on the machine

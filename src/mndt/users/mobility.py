@@ -1,7 +1,7 @@
 """One source of positions per second: the twin's own movement model, or other sources behind one protocol.
 
 `OwnMobility` joins the rooms' parts: plans (`schedule`) become trips; a trip is a walk to the street
-or to the vehicle, the way itself (`pedestrians` on footways, `vehicles` on lanes, both on routes of
+or to the vehicle, the way itself (`pedestrians` on footways, `driving` on lanes, both on routes of
 `routes`), and a walk to the place inside; between trips people are `indoor`.
 """
 
@@ -17,19 +17,19 @@ from mndt.city.model import City
 from mndt.state import Mode, NoWay, Users
 from mndt.streams import Streams
 from mndt.users import pedestrians
+from mndt.users.driving.vehicles import LaneMap, VehicleMemory, advance, locate, place, request
 from mndt.users.indoor import Indoor, Stays
-from mndt.users.pedestrians import Paths, Signals, Walks
+from mndt.users.pedestrians import Footpath, Paths, Signals, Walks
 from mndt.users.population import Population, UserParameters
 from mndt.users.routes import RouteGraph, Routes, find_routes
 from mndt.users.tracks import RecordedTracks, StraightLines
-from mndt.users.vehicles import Lanes, VehicleMemory, advance, locate, place, request
 
 __all__ = ["MobilitySource", "OwnMemory", "OwnMobility", "RecordedTracks", "StraightLines", "UserParameters"]
 
 Array = np.ndarray
 
 VEHICLE_CLASS: Final = {Mode.CAR: 0, Mode.BICYCLE: 1}
-"""Rows of the vehicle classes in `mndt.users.vehicles`."""
+"""Rows of `mndt.users.driving.vehicles.KINDS`."""
 
 
 @runtime_checkable
@@ -80,10 +80,11 @@ class OwnMobility:
     def __init__(self, city: City, population: Population, parameters: UserParameters, streams: Streams) -> None:
         self.city, self.population, self.parameters = city, population, parameters
         self.paths = Paths.from_ways(city.footways)
-        self.lanes = Lanes.from_ways(city.roads)
+        self.lanes = LaneMap.from_ways(city.roads)
         self.foot_graph = RouteGraph.from_ways(city.footways, cost="length")
         self.road_graph = RouteGraph.from_ways(city.roads, cost="time")
         self.signals = Signals(parameters.signal_cycle_s, parameters.signal_green_s)
+        self.footpath = Footpath(parameters.walk_model, parameters.path_width_m)
         self.indoor = Indoor.from_city(city, parameters.stand_s, streams.generator("indoor-points"))
 
     @property
@@ -192,7 +193,10 @@ class OwnMobility:
         if not len(memory.walks):
             return memory
         pace = self.population.walk_speed_mps[memory.walks.user]
-        walks, speed, ended = pedestrians.step(self.paths, memory.walks, pace, self.signals, time_s)
+        before = memory.users.speed_mps[memory.walks.user]
+        walks, speed, ended = pedestrians.step(
+            self.paths, memory.walks, pace, self.signals, time_s, footpath=self.footpath, speed_mps=before
+        )
         x, y = pedestrians.locate(self.paths, walks)
         users = _changed(memory.users, walks.user, x_m=x, y_m=y, speed_mps=speed)
         memory = replace(memory, users=users, walks=pedestrians.drop(walks, ended))

@@ -48,6 +48,8 @@ class UserParameters:
     explore_gamma: Annotated[float, Ge(0.0), Le(2.0)] = 0.21
     walk_speed_mps: Annotated[float, Gt(0.0), Le(5.0)] = 1.34
     walk_speed_sigma_mps: Annotated[float, Ge(0.0), Le(2.0)] = 0.26
+    walk_model: Literal["density", "krauss", "free"] = "density"  # how people on footways slow each other
+    path_width_m: Annotated[float, Ge(0.5), Le(50.0)] = 2.0  # of footways, for both directions together
     signal_cycle_s: Annotated[int, Ge(1), Le(600)] = 90  # of pedestrian crossings
     signal_green_s: Annotated[int, Ge(1), Le(600)] = 30
     stand_s: Annotated[float, Gt(0.0)] = 240.0  # mean time at one point of an area
