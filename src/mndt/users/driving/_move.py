@@ -13,6 +13,7 @@ from typing import Final
 from numba import njit
 
 from mndt.users.driving._krauss import HALTING_MPS, MARGIN_M, brake_gap, dawdle, inlined, inner, stop_speed, uniform
+from mndt.users.driving._lane_change import change_lanes
 from mndt.users.driving._lanes import next_link
 from mndt.users.driving._links import (
     POSITION_M,
@@ -170,6 +171,8 @@ def _drive(road, t, s, i):  # type: ignore[no-untyped-def]
     low = min(lowest, max(safe, hardest))
     high = max(lane_top(road.lane[me.lane], me, kind), safe)
     high = max(low, min(high, min(v_i + kind.accel_mps2 * step_s, kind.top_mps), safe))
+    if me.advice_mps < high:  # for a change of lanes; never harder than comfortable braking
+        high = max(low, me.advice_mps)
     v = high
     if kind.sigma > 0.0 and high > 0.0:
         v = max(low, dawdle(high, kind.accel_mps2, kind.sigma, uniform(s.key, i), step_s))
@@ -314,6 +317,8 @@ def insert(road, t, s, i):  # type: ignore[no-untyped-def]
     me.lane, me.position_m, me.speed_mps, me.accel_mps2 = best, at_m, 0.0, 0.0
     me.n_behind, me.n_items, me.waits, me.waited_s = 0, 0, 0, 0.0
     me.entered_s = me.entered_once_s = me.conflict_s = NEVER
+    me.advice_mps = inf
+    me.eager_left = me.eager_right = 0.0
     _append(t, i, best)
     road.lane[best].brutto_m += kind.length_m + kind.min_gap_m
     return best
@@ -363,6 +368,7 @@ def step(road, t, s, active, queue, aside, out):  # type: ignore[no-untyped-def]
         if not _hand_over(road, t, s, i):
             out[2, n_arrived] = i
             n_arrived += 1
+    change_lanes(road, t, s, active)
     if aside < inf:
         for i in active:
             me = t.vehicle[i]

@@ -35,8 +35,12 @@ VEHICLE: Final = np.dtype(
         ("entered_s", np.float64),  # when it drove into the junction it is in; `NEVER` outside or when it gave way
         ("entered_once_s", np.float64),  # the same, but kept when it gives way
         ("conflict_s", np.float64),  # when it drove into the part where ways cross
-        ("eager_left", np.float64),  # lane changing: how much it would like to be one lane to the left
+        ("eager_left", np.float64),  # gathered wish to be one lane to the left
         ("eager_right", np.float64),  # and to the right, see `_lane_change`
+        (
+            "advice_mps",
+            np.float64,
+        ),  # not faster than this, to let somebody in or to fall in behind somebody; inf = none
         ("stop_edge", np.int32),  # row of the pool of routes with the next halt, -1 = none
         ("stop_m", np.float64),  # where it halts on that edge
         ("stop_s", np.float64),  # how long it still halts

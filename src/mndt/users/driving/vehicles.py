@@ -61,6 +61,7 @@ class VehicleMemory:
         vehicle["lane"], vehicle["stop_edge"], vehicle["speed_factor"] = -1, -1, _temperaments(n_users)
         for name in ("entered_s", "entered_once_s", "conflict_s"):
             vehicle[name] = NEVER
+        vehicle["advice_mps"] = np.inf
         return cls(
             vehicle=vehicle,
             lines=np.zeros(0, ITEM),
@@ -169,6 +170,7 @@ def place(
         vehicle[name][rows] = 0
     for name in ("entered_s", "entered_once_s", "conflict_s"):
         vehicle[name][rows] = NEVER
+    vehicle["advice_mps"][rows] = np.inf
     active = np.concatenate((memory.active, rows[placed]))
     return replace(
         memory,
