@@ -57,12 +57,57 @@ def test_people_stay_inside_their_area_and_do_move(seed: int) -> None:
         before = x, y
         stays, x, y, speed = indoor.step(stays, x, y, area, inside, pace, rng)
         moved = np.hypot(x - before[0], y - before[1])
-        assert (moved <= 0.65 * 1.4 + 1e-4).all()
+        assert (moved <= 1.3 * 0.65 * 1.4 + 0.8 + 1e-4).all()
         assert np.abs(moved - speed).max() < 1e-3
         assert OUTLINES.contain(area, x.astype(float), y.astype(float)).all()
     assert (x[~inside] == x0[~inside]).all()
     assert (y[~inside] == y0[~inside]).all()
     assert ((x != x0) & inside).mean() > 0.3
+
+
+def test_doors_are_inside_and_near_the_footway() -> None:
+    indoor = Indoor.from_city(TOWN, 20.0, np.random.default_rng(0))
+    every = np.arange(36, dtype=np.int32)
+    x, y = (v.astype(float) for v in indoor.door(every))
+    assert OUTLINES.contain(every, x, y).all()
+    node = TOWN.areas.foot_node
+    for a in range(36):
+        to = Point(TOWN.footways.node_x_m[node[a]], TOWN.footways.node_y_m[node[a]])
+        assert to.distance(Point(x[a], y[a])) < to.distance(polygon(a)) + 1.3
+
+
+def test_people_come_in_at_the_door_and_leave_by_it() -> None:
+    rng = np.random.default_rng(1)
+    indoor = Indoor.from_city(TOWN, 1e9, rng)
+    area = np.arange(36, dtype=np.int32)
+    goal_x, goal_y = indoor.random_point(area, rng)
+    x, y = indoor.door(area)
+    stays, inside, pace = Stays(goal_x, goal_y), np.ones(36, bool), np.full(36, 1.4, np.float32)
+    for _ in range(240):
+        stays, x, y, _ = indoor.step(stays, x, y, area, inside, pace, rng)
+    assert (np.hypot(x - goal_x, y - goal_y) < 0.5).mean() > 0.9
+    assert ((x == stays.goal_x_m) & (y == stays.goal_y_m)).all()
+    gone = np.zeros(36, bool)
+    for _ in range(240):
+        stays, there = indoor.leave(stays, area, area, x, y)
+        gone |= there
+        stays, x, y, _ = indoor.step(stays, x, y, area, inside, pace, rng)
+        assert OUTLINES.contain(area, x.astype(float), y.astype(float)).all()
+    assert gone.mean() > 0.9
+
+
+def test_new_goals_of_some_leave_the_others_walking() -> None:
+    rng = np.random.default_rng(2)
+    indoor = Indoor.from_city(TOWN, 1e9, rng)
+    area = np.array([3, 3], np.int32)
+    stays = Stays(*(v.copy() for v in (indoor.point_x_m[area, [1, 2]], indoor.point_y_m[area, [1, 2]])))
+    x, y = indoor.door(area)
+    stays, x, y, _ = indoor.step(stays, x, y, area, np.ones(2, bool), np.full(2, 1.4, np.float32), rng)
+    later = stays.towards(np.array([0]), x[:1], y[:1])
+    assert later.goal_x_m[0] == x[0]
+    assert later.aim[0] == -1
+    for name in ("goal_x_m", "velocity_x_mps", "aim", "via", "patience_s"):
+        assert getattr(later, name)[1] == getattr(stays, name)[1]
 
 
 def test_points_fill_the_whole_area_but_the_courtyard() -> None:

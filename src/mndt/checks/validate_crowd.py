@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -86,8 +86,10 @@ def judge(scenes: Sequence[Scene], blocks: Sequence[Sequence[int]], task: Task) 
     test = list(blocks[task.block])
     train = [k for k in range(len(scenes)) if k not in test] or test
     allowed = without_shared(scenes, train, test) if train != test else None
-    options: dict[str, Any] = {} if task.updates is None else {"updates": task.updates, "alone": task.updates}
-    fitted = crowd.fit(task.kind, [scenes[k] for k in train], allowed, seed=task.seed, **options)
+    few = task.updates
+    fitted = crowd.fit(
+        task.kind, [scenes[k] for k in train], allowed, seed=task.seed, updates=few, alone=few or crowd.ALONE_UPDATES
+    )
     packed = pack([scenes[k] for k in test], fitted.speed)
     return score(packed, *positions(task.kind, fitted.weights, packed)), fitted
 
@@ -138,7 +140,9 @@ def paired(ours: Array, other: Array, name: str) -> dict[str, Figure]:
         half = quantile * difference.std(ddof=1) / np.sqrt(n)
     mean = difference.mean()
     return {
-        name: float(mean / base), f"{name}_low": float((mean - half) / base), f"{name}_high": float((mean + half) / base)
+        name: float(mean / base),
+        f"{name}_low": float((mean - half) / base),
+        f"{name}_high": float((mean + half) / base),
     }
 
 

@@ -1,4 +1,4 @@
-"""Fitting of crowd models to recorded walks, on JAX: the learned correction and, with the same budget, physics alone."""
+"""Fitting of crowd models to recorded walks, on JAX: the learned correction and physics alone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from mndt.learn.crowd_model import COLUMNS, PHYSICS, Packed, alike, desired_speed, first_weights, pack, roll_out
-from mndt.learn.crowd_scores import contacts, positions, score
+from mndt.learn.crowd_scores import contacts, positions, real_contacts
 from mndt.learn.crowd_tracks import EVERY, Scene
 from mndt.parallel import bar
 
@@ -30,6 +30,10 @@ ALONE_UPDATES: Final = 300
 ALONE_BATCH: Final = 256
 ALONE_RATE: Final = 1e-2
 CONTACT_WEIGHT: Final = 0.03
+CLOSE: Final = 0.06
+"""Contacts this near (ratio, logarithm) to the recorded ones are near enough."""
+FEW_CONTACTS: Final = 5
+"""Fewer recorded contacts say nothing about the strength of the repulsion."""
 
 
 @dataclass(frozen=True)
@@ -76,14 +80,10 @@ def fit(
             lone = _lone_walkers(packed)
             weights, _ = _descend("alone", weights, lone, rng, alone)
         weights, loss = _descend(kind, weights, packed, rng, updates or UPDATES[kind])
-        if match:
-            weights = match_contacts(kind, weights, packed)
-    x, done = positions(kind, weights, packed)
-    found = score(packed, x, done)
-    return CrowdFit(
-        kind, weights, speed, time.monotonic() - began, loss, float(found.contacts.sum()),
-        float(found.contacts_real.sum()),
-    )  # fmt: skip
+    found = real = float("nan")
+    if kind != "straight" and match:
+        weights, found, real = match_contacts(kind, weights, packed)
+    return CrowdFit(kind, weights, speed, time.monotonic() - began, loss, found, real)
 
 
 def _lone_walkers(packed: Packed) -> Packed:
@@ -96,7 +96,11 @@ def _lone_walkers(packed: Packed) -> Packed:
                 continue
             keep = (packed.rows[s, t, k, 12] > 0).argmax() - 1  # the last row in which he is given
             t, k = t[keep : keep + LONE_WINDOW], k[keep : keep + LONE_WINDOW]
-            a, b, c = np.zeros((LONE_WINDOW, COLUMNS), np.float32), np.zeros((LONE_WINDOW, 2), np.float32), np.zeros(LONE_WINDOW, bool)
+            a, b, c = (
+                np.zeros((LONE_WINDOW, COLUMNS), np.float32),
+                np.zeros((LONE_WINDOW, 2), np.float32),
+                np.zeros(LONE_WINDOW, bool),
+            )
             a[: len(t)], b[: len(t)] = packed.rows[s, t, k], packed.real[s, t, k]
             c[EVERY : len(t) : EVERY] = True
             rows.append(a)
@@ -211,21 +215,26 @@ def draw(packed: Packed, window: int, rng: np.random.Generator) -> tuple[Array, 
     return np.stack(rows), np.stack(real), np.stack(scored), np.stack(pairs)
 
 
-def match_contacts(kind: str, weights: dict[str, Array], packed: Packed, tries: int = 6) -> dict[str, Array]:
-    """Set the strength of the repulsion so that strangers touch as often as in the recording."""
-    real = score(packed, packed.real.astype(float), np.zeros(packed.person.shape, bool)).contacts_real.sum()
-    if real < 5:
-        return weights
-    low, high = float(weights["log_push"]) - 4.0, float(weights["log_push"]) + 3.0
-    best, gap = weights, np.inf
+def match_contacts(
+    kind: str, weights: dict[str, Array], packed: Packed, tries: int = 6
+) -> tuple[dict[str, Array], float, float]:
+    """Set the strength of the repulsion so that strangers touch as often as in the recording.
+
+    Returns the weights, the contacts they give and those recorded.
+    """
+    real = float(real_contacts(packed).sum())
+    best, least, found = weights, np.inf, float("nan")
     at = float(weights["log_push"])
+    low, high = at - 4.0, at + 3.0
     for _ in range(tries):
-        trial = weights | {"log_push": np.float32(at)}
-        count = contacts(packed, *positions(kind, trial, packed)).sum()
-        if abs(np.log((count + 1) / (real + 1))) < gap:
-            best, gap = trial, abs(np.log((count + 1) / (real + 1)))
+        trial = weights | {"log_push": np.asarray(at, np.float32)}
+        count = float(contacts(packed, *positions(kind, trial, packed)).sum())
+        gap = np.log((count + 1) / (real + 1))
+        if abs(gap) < least:
+            best, least, found = trial, abs(gap), count
+        if least < CLOSE or real < FEW_CONTACTS:
+            break
         low, high = (at, high) if count > real else (low, at)
         # contacts fall roughly as a power of the strength: a guess inside the bracket, not its middle
-        guess = at + 0.8 * float(np.log((count + 1) / (real + 1)))
-        at = min(max(guess, low + 0.1 * (high - low)), high - 0.1 * (high - low))
-    return best
+        at = min(max(at + 0.8 * float(gap), low + 0.1 * (high - low)), high - 0.1 * (high - low))
+    return best, found, real

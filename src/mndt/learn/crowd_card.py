@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from mndt.files import whole_file
-from mndt.learn.crowd import CrowdFit, fit
+from mndt.learn.crowd import ALONE_UPDATES, CrowdFit, fit
 from mndt.learn.crowd_tracks import STEP_S, read_scenes
 
 Array = np.ndarray
@@ -26,8 +26,7 @@ def train_crowd(data: str | Path, out: str | Path, *, seed: int = 0, updates: in
         InputError: data that cannot be used.
     """
     scenes = read_scenes(data)
-    options = {} if updates is None else {"updates": updates, "alone": updates}
-    fitted = fit("ours", scenes, seed=seed, **options)
+    fitted = fit("ours", scenes, seed=seed, updates=updates, alone=updates or ALONE_UPDATES)
     out = Path(out)
     with whole_file(out) as target, open(target, "wb") as file:
         np.savez(file, **fitted.weights, speed=np.array(fitted.speed))  # type: ignore[arg-type]
@@ -43,7 +42,8 @@ Weights of `mndt.users.crowd.correction`, {sum(v.size for v in fitted.weights.va
 | fitted to | |
 |---|---|
 | file | {Path(data).name} ({len(scenes)} scenes, {seconds:,.0f} s) |
-| walkers | {walkers:,}, of whom {left:,} reach their goal within the scene; {sum(s.dropped for s in scenes):,} tracks left out (faster than 4 m/s or shorter than 1.6 s) |
+| walkers | {walkers:,}, of whom {left:,} reach their goal within the scene |
+| left out | {sum(s.dropped for s in scenes):,} tracks faster than 4 m/s or shorter than 1.6 s |
 | crowd | {mean_here:.0f} people at a time in {box[0]:.0f} x {box[1]:.0f} m on average |
 | desired speed | {fitted.speed[0]:.2f} m/s + {fitted.speed[1]:.2f} times the speed over the first 0.8 s |
 | mean distance to the truth in training | {fitted.loss_m:.2f} m (free roll-outs of at most 20 s) |

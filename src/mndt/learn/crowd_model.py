@@ -70,7 +70,7 @@ def pack(
 ) -> Packed:
     """Lay scenes out; `allowed` says who counts in the loss."""
     places = [_slots(scene) for scene in scenes]
-    width = max([slots, *(int(p.max(initial=0)) + 1 for p in places)])
+    width = _wide(max([slots, *(int(p.max(initial=0)) + 1 for p in places)]))
     length = max(len(scene.xy_m) for scene in scenes)
     length += (-(length - 1)) % EVERY
     shape = (len(scenes), length, width)
@@ -125,13 +125,18 @@ def _slots(scene: Scene) -> Array:
 
 
 def alike(packed: Packed) -> list[tuple[int, Array]]:
-    """Scenes in one or two groups by the slots they fill, each with its width: narrow ones need not pay for wide ones."""
-    filled = (packed.person >= 0).any(1)
+    """Scenes in one or two groups, each with the slots it fills: narrow ones need not pay for wide ones."""
+    filled = np.asarray((packed.person >= 0).any(1))
     width = filled.shape[1] - filled[:, ::-1].argmax(1)
-    limit = 4 * int(np.ceil(np.quantile(width, 0.6) / 4))
+    limit = _wide(int(np.quantile(width, 0.6)))
     if width.max() <= 1.3 * limit:
         return [(filled.shape[1], np.arange(len(width)))]
     return [(limit, np.flatnonzero(width <= limit)), (filled.shape[1], np.flatnonzero(width > limit))]
+
+
+def _wide(slots: int) -> int:
+    """The next multiple of eight: few shapes, few compilations."""
+    return 8 * -(-slots // 8)
 
 
 def first_weights(kind: str, seed: int) -> dict[str, Array]:
@@ -294,8 +299,10 @@ def roll_out(kind: str, p: Any, rows: Any, substeps: int) -> tuple[Any, Any]:
         return (now, done), out
 
     first = (jnp.zeros((rows.shape[1], 4), rows.dtype), jnp.zeros(rows.shape[1], bool))
+    rows = jnp.asarray(rows)
     rows = rows.at[0, :, 11].set(rows[0, :, 10])
-    return jax.lax.scan(jax.checkpoint(one), first, rows)[1]
+    x, done = jax.lax.scan(jax.checkpoint(one), first, rows)[1]
+    return x, done
 
 
 @lru_cache(maxsize=16)

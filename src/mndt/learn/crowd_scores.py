@@ -71,11 +71,16 @@ def score(packed: Packed, x: Array, done: Array) -> Scores:
             transport[s] += cost[linear_sum_assignment(cost)].sum()
             found.append(_mmd(a, b))
         mmd[s] = np.mean(found) if found else 0.0
-    near_goal = np.hypot(*np.moveaxis(packed.real - packed.rows[..., 4:6], -1, 0)) < ARRIVED_M
     return Scores(
         walkers, distance, transport, mmd,
-        contacts(packed, x, done), contacts(packed, packed.real.astype(float), near_goal),
+        contacts(packed, x, done), real_contacts(packed),
     )  # fmt: skip
+
+
+def real_contacts(packed: Packed) -> Array:
+    """`contacts` of the recording, by scene."""
+    near_goal = np.hypot(*np.moveaxis(packed.real - packed.rows[..., 4:6], -1, 0)) < ARRIVED_M
+    return contacts(packed, packed.real.astype(float), near_goal)
 
 
 def contacts(packed: Packed, x: Array, done: Array) -> Array:

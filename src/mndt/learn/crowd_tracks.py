@@ -59,7 +59,7 @@ class Scene:
     def free(self) -> Bool[Array, "times walkers"]:
         """Where walkers are moved by a model."""
         t = np.arange(len(self.xy_m))[:, None]
-        return (t >= self.first) & (t <= self.last)
+        return np.asarray((t >= self.first) & (t <= self.last))
 
     def scored(self) -> Bool[Array, "samples walkers"]:
         """Samples at which the distance to the truth counts."""
@@ -203,7 +203,7 @@ def _from_npz(path: Path) -> list[Scene]:
         scenes = []
         for k, name in enumerate(names):
             xy = np.asarray(data[f"scene{k:02d}_positions"], float)
-            top = data[f"scene{k:02d}_max_speed_mps"] if f"scene{k:02d}_max_speed_mps" in data else None
+            top = data.get(f"scene{k:02d}_max_speed_mps")
             time_s = float(starts[k]) + dt * np.arange(len(xy))
             here = np.isfinite(xy).all(-1)
             tracks = [(time_s[here[:, i]], xy[here[:, i], i]) for i in range(xy.shape[1])]
@@ -224,8 +224,9 @@ def _from_table(path: Path, scene_s: float) -> list[Scene]:
         with duckdb.connect() as base:
             table = base.execute(f"select * from {reader}(?)", [str(path)]).fetchnumpy()
     except duckdb.Error as problem:
+        why = str(problem).splitlines()[0]
         raise InputError(
-            "data", path.name, allowed="a CSV or Parquet table", fix=f"it cannot be read: {str(problem).splitlines()[0]}"
+            "data", path.name, allowed="a CSV or Parquet table", fix=f"it cannot be read: {why}"
         ) from problem
     columns = {name.lower(): name for name in table}
     for name in ("time", "id", "x", "y"):
@@ -253,7 +254,8 @@ def _from_table(path: Path, scene_s: float) -> list[Scene]:
     t, xy, person, scene = t[order], np.column_stack([x, y])[order], person[order], scene[order]
     once = np.r_[True, (np.diff(t) > 0) | (np.diff(person) != 0) | (np.diff(scene) != 0)]
     t, xy, person, scene = t[once], xy[once], person[once], scene[once]
-    return [_cut(t[s], xy[s], person[s], f"{path.stem}_{k}") for k in range(int(scene.max()) + 1) if (s := scene == k).any()]
+    parts = [(k, scene == k) for k in np.unique(scene)]
+    return [_cut(t[rows], xy[rows], person[rows], f"{path.stem}_{k}") for k, rows in parts]
 
 
 def _cut(t: Array, xy: Array, person: Array, name: str) -> Scene:

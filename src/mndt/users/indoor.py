@@ -22,7 +22,10 @@ POINTS_PER_AREA: Final = 24
 INDOOR_PACE: Final = 0.65
 """Indoors people stroll at about two thirds of their pace outdoors (assumed)."""
 DOOR_M: Final = 1.0
-LOOKS: Final = 8
+HELD_UP_MPS: Final = 0.05
+FROM_WALLS_M: Final = 0.5
+"""Where people stand and turn: nearer to walls they would be pushed away."""
+LOOKS: Final = 25
 """Way-points a person looks for before he stays where he is."""
 
 
@@ -83,6 +86,16 @@ class Outlines:
         right = x_m[q] < self.ax_m[s] + (y_m[q] - self.ay_m[s]) * slope
         return np.asarray(np.bincount(q[right], minlength=len(area)) % 2 == 1)
 
+    def clearance(self, area: Int32[Array, "n"], x_m: Array, y_m: Array) -> Float64[Array, "n"]:
+        """Distance in m to the nearest border of an area."""
+        q, s = self.pairs(area)
+        ux, uy = self.bx_m[s] - self.ax_m[s], self.by_m[s] - self.ay_m[s]
+        px, py = x_m[q] - self.ax_m[s], y_m[q] - self.ay_m[s]
+        t = np.clip((px * ux + py * uy) / np.maximum(ux**2 + uy**2, 1e-12), 0.0, 1.0)
+        out = np.full(len(area), np.inf)
+        np.minimum.at(out, q, np.hypot(px - t * ux, py - t * uy))
+        return out
+
     def clear(self, area: Int32[Array, "n"], ax: Array, ay: Array, bx: Array, by: Array) -> Bool[Array, "n"]:
         """Whether straight lines between two points inside cross no border."""
         q, s = self.pairs(area)
@@ -100,7 +113,7 @@ class Outlines:
 def sample_points(
     city: City, outlines: Outlines, rng: np.random.Generator, per_area: int = POINTS_PER_AREA
 ) -> tuple[Float32[Array, "areas points"], Float32[Array, "areas points"]]:
-    """Points inside every area, uniform over it, by rejection from its bounding box.
+    """Points inside every area, `FROM_WALLS_M` from its border, uniform there, by rejection from its bounding box.
 
     Where chance finds no point (a sliver) the area's own inner point stands in.
     """
@@ -119,6 +132,7 @@ def sample_points(
         py = (low_y[area] + rng.random(len(area)) * (high_y - low_y)[area]).astype(np.float32)
         for rows in np.array_split(np.arange(len(area)), 1 + len(area) // 50_000):
             inside = rows[outlines.contain(area[rows], px[rows], py[rows])]
+            inside = inside[outlines.clearance(area[inside], px[inside], py[inside]) > FROM_WALLS_M]
             slot = have[area[inside]] + _rank(area[inside])
             fits = slot < per_area
             x[area[inside][fits], slot[fits]] = px[inside][fits]
@@ -158,15 +172,17 @@ class Stays:
         if len(self.aim) == n:
             return self
         zeros = np.zeros(n, np.float32)
-        return Stays(self.goal_x_m, self.goal_y_m, zeros, zeros, zeros, zeros, np.zeros(n, np.int8), np.full(n, -1, np.int8))
+        nowhere = np.zeros(n, np.int8), np.full(n, -1, np.int8)
+        return Stays(self.goal_x_m, self.goal_y_m, zeros, zeros, zeros, zeros, *nowhere)
 
     def towards(self, rows: Int[Array, "n"], x_m: Array, y_m: Array) -> Stays:
         """New goals for some people; where these are their positions, they stand."""
-        goal_x, goal_y, aim = self.goal_x_m.copy(), self.goal_y_m.copy(), self.aim.copy()
+        goal_x, goal_y = self.goal_x_m.copy(), self.goal_y_m.copy()
+        aim, patience = self.aim.copy(), self.patience_s.copy()
         goal_x[rows], goal_y[rows] = x_m, y_m
         if len(aim):
-            aim[rows] = -1
-        return replace(self, goal_x_m=goal_x, goal_y_m=goal_y, aim=aim)
+            aim[rows], patience[rows] = -1, 0.0
+        return replace(self, goal_x_m=goal_x, goal_y_m=goal_y, aim=aim, patience_s=patience)
 
 
 @dataclass(frozen=True)
@@ -211,9 +227,27 @@ class Indoor:
         which = rng.integers(self.point_x_m.shape[1], size=len(area))
         return self.point_x_m[area, which], self.point_y_m[area, which]
 
-    def at_door(self, area: Int32[Array, "n"], x_m: Array, y_m: Array) -> Bool[Array, "n"]:
-        """Whether people are at the doors of their areas."""
-        return np.asarray(np.hypot(self.door_x_m[area] - x_m, self.door_y_m[area] - y_m) < DOOR_M)
+    def door(self, area: Int32[Array, "n"]) -> tuple[Float32[Array, "n"], Float32[Array, "n"]]:
+        """Where people of areas come in and go out."""
+        return self.door_x_m[area], self.door_y_m[area]
+
+    def leave(
+        self, stays: Stays, rows: Int[Array, "n"], area: Int32[Array, "n"], x_m: Array, y_m: Array
+    ) -> tuple[Stays, Bool[Array, "n"]]:
+        """Send people to the doors of their areas; also says who of them is there.
+
+        Args:
+            stays: of all users.
+            rows: those who want to leave.
+            area: theirs.
+            x_m: where they are.
+            y_m: where they are.
+        """
+        door_x, door_y = self.door(area)
+        there = np.hypot(door_x - x_m, door_y - y_m) < DOOR_M
+        heads = (stays.goal_x_m[rows] == door_x) & (stays.goal_y_m[rows] == door_y)
+        some = ~there & ~heads
+        return stays.towards(rows[some], door_x[some], door_y[some]) if some.any() else stays, there
 
     def step(
         self,
@@ -238,7 +272,8 @@ class Indoor:
             stands[rows] = False
         walking = inside & ~stands
         pace = (INDOOR_PACE * pace_mps).astype(float)
-        stays, walking = self._find_ways(stays, np.flatnonzero(walking & (stays.aim < 0)), walking, x_m, y_m, area, pace)
+        begins = np.flatnonzero(walking & (stays.aim < 0))
+        stays, walking = self._find_ways(stays, begins, walking, x_m, y_m, area, pace)
         goes = np.flatnonzero(walking)
         x, y, speed = x_m.copy(), y_m.copy(), np.zeros_like(x_m)
         if not len(goes):
@@ -249,10 +284,9 @@ class Indoor:
         here = np.flatnonzero(inside & busy[np.maximum(area, 0)] & (area >= 0))
         order, start = by_area(area[here], np.ones(len(here), bool), len(self.outlines))
         old = (stays.velocity_x_mps, stays.velocity_y_mps)
-        people = People(
-            *(v[here].astype(float) for v in (x_m, y_m, *old, stays.goal_x_m, stays.goal_y_m)), pace[here],
-            stays.way_m[here].astype(float), stays.via[here].copy(), stays.aim[here].copy(), walking[here].copy(),
-        )  # fmt: skip
+        px, py, vx, vy, gx, gy = (v[here].astype(float) for v in (x_m, y_m, *old, stays.goal_x_m, stays.goal_y_m))
+        way = stays.way_m[here].astype(float)
+        people = People(px, py, vx, vy, gx, gy, pace[here], way, stays.via[here], stays.aim[here], walking[here])
         walk(people, order, start, self.outlines.walls(), self.ways, self.correction)
         return self._after(stays, here, people, x, y, speed, walking)
 
@@ -273,7 +307,9 @@ class Indoor:
         columns["via"][rows] = people.via[moved]
         columns["patience_s"][rows] -= 1.0
         ends = rows[~people.walking[moved] | (columns["patience_s"][rows] <= 0.0)]
-        columns["aim"][ends] = -1
+        # whoever is held up looks for his way anew
+        columns["aim"][rows[speed[rows] < HELD_UP_MPS]] = -1
+        columns["aim"][ends], columns["patience_s"][ends] = -1, 0.0
         columns["velocity_x_mps"][ends] = columns["velocity_y_mps"][ends] = 0.0
         columns["goal_x_m"][ends], columns["goal_y_m"][ends] = x[ends], y[ends]
         return replace(stays, **columns), x, y, speed
@@ -307,7 +343,8 @@ class Indoor:
         good, lost = rows[found], rows[~found]
         columns = {n: getattr(stays, n).copy() for n in ("via", "aim", "way_m", "patience_s", "goal_x_m", "goal_y_m")}
         columns["via"][good], columns["aim"][good], columns["way_m"][good] = via[found], aim[found], way[found]
-        columns["patience_s"][good] = 20.0 + 3.0 * way[found] / np.maximum(pace[good], 0.3)
+        allowed = 20.0 + 3.0 * way[found] / np.maximum(pace[good], 0.3)
+        columns["patience_s"][good] = np.where(stays.patience_s[good] > 0, stays.patience_s[good], allowed)
         columns["goal_x_m"][lost], columns["goal_y_m"][lost] = x_m[lost], y_m[lost]
         walking = walking.copy()
         walking[lost] = False

@@ -55,7 +55,9 @@ class WayTables(NamedTuple):
     hop: Int8[Array, "areas points points"]  # first point on the way from i to j
 
     @classmethod
-    def between(cls, x_m: Float64[Array, "areas points"], y_m: Float64[Array, "areas points"], walls: Walls) -> WayTables:
+    def between(
+        cls, x_m: Float64[Array, "areas points"], y_m: Float64[Array, "areas points"], walls: Walls
+    ) -> WayTables:
         """Shortest ways between points (Floyd and Warshall's algorithm on pairs that see each other)."""
         from mndt.users.crowd._kernel import way_tables
 
