@@ -25,7 +25,7 @@ from mndt.network.incident_parameters import TIME, Incident, check_incident
 from mndt.network.parameters import NetworkParameters, check_network
 from mndt.radio.parameters import RadioParameters
 from mndt.scenario_fields import Key, dump_table, is_table, keys_of, plain, table_in, table_of_items
-from mndt.users.demand import DemandParameters, check_demand
+from mndt.users.demand import SHIPPED, DemandParameters, check_demand
 from mndt.users.mobility_parameters import MobilityParameters
 from mndt.users.population import UserParameters
 
@@ -45,6 +45,7 @@ _PATHS: Final = (
     ("users", "schedule"),
     ("mobility", "file"),
     ("mobility", "net"),
+    ("demand", "fitted"),
 )
 """Keys that hold paths, relative to the scenario's file."""
 
@@ -172,7 +173,7 @@ def parse(content: str, *, where: str = "scenario", folder: Path | None = None) 
         ) from None
     for table, key in _PATHS:
         entry = raw.get(table)
-        if folder is not None and isinstance(entry, dict) and isinstance(entry.get(key), str):
+        if folder is not None and isinstance(entry, dict) and isinstance(entry.get(key), str) and entry[key] != SHIPPED:
             entry[key] = str((folder / entry[key]).resolve())
     return check(raw, where=where)
 

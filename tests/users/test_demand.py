@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from time import process_time
 
 import numpy as np
@@ -9,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mndt.city.schema import SERVICES
+from mndt.errors import InputError
+from mndt.scenario import parse
 from mndt.state import Mode, Users
 from mndt.streams import Streams
 from mndt.users.demand import (
@@ -20,7 +23,10 @@ from mndt.users.demand import (
     mean_rate_bps,
     random_clusters,
     session_shares,
+    start_rates_hz,
 )
+from mndt.users.demand.own import summed_rates
+from mndt.users.demand.patterns import load, save
 from mndt.users.population import CLUSTERS
 
 
@@ -153,7 +159,7 @@ def test_noise_has_mean_one_whatever_its_spread() -> None:
     assert b == pytest.approx(a, rel=0.03)
 
 
-def test_13000_users_take_about_two_milliseconds() -> None:
+def test_a_second_of_13000_users_is_a_fraction_of_a_millisecond() -> None:
     demand, users = OwnDemand(random_clusters(13_000, Streams(0))), people(13_000)
     memory = demand.start(users, 30_000, Streams(0))
     times = []
@@ -161,4 +167,71 @@ def test_13000_users_take_about_two_milliseconds() -> None:
         begin = process_time()
         memory, _ = demand.step(memory, users, 30_000 + k, Streams(0))
         times.append(process_time() - begin)
-    assert min(times) < 4e-3  # 2 ms is the aim; the machine may be shared
+    assert min(times) < 0.69e-3  # then a day takes a minute
+
+
+def test_waiting_has_no_memory_of_absence() -> None:
+    # who comes back after an hour away starts sessions at the same rate as those who stayed idle
+    n, at = 20_000, 13 * 3600
+    demand, streams = OwnDemand(np.full(n, CLUSTERS.index("home"), np.int8)), Streams(2)
+    memory = demand.start(people(n, Mode.ABSENT), at, streams)
+    for k in range(600):
+        memory, now = demand.step(memory, people(n, Mode.ABSENT), at + k, streams)
+    memory, now = demand.step(memory, people(n), at + 600, streams)
+    rate = start_rates_hz(demand.parameters, at + 600)[0]
+    assert (now.service >= 0).mean() == pytest.approx(1 - np.exp(-rate), abs=4 * np.sqrt(rate / n))
+
+
+def test_summed_rates_are_the_integral_over_any_days() -> None:
+    p = DemandParameters()
+    seconds = np.arange(0, 86_400, 5)
+    total = np.sum([start_rates_hz(p, t + 2.5) for t in seconds[(seconds >= 30_000) & (seconds < 40_000)]], axis=0) * 5
+    found = summed_rates(p, 40_000) - summed_rates(p, 30_000)
+    np.testing.assert_allclose(found, total, rtol=1e-3)
+    np.testing.assert_allclose(summed_rates(p, 2 * 86_400 + 500), 2 * summed_rates(p, 86_400) + summed_rates(p, 500))
+    assert (np.diff([summed_rates(p, t) for t in range(0, 200_000, 977)], axis=0) > 0).all()
+
+
+def test_calls_by_day_and_games_in_the_evening() -> None:
+    names = [s.name for s in SERVICES]
+    morning, evening, neutral = session_shares(9 * 3600), session_shares(21 * 3600), session_shares()
+    assert (evening[:, names.index("game")] > 1.5 * morning[:, names.index("game")]).all()
+    assert (evening[:, names.index("voice")] < 0.6 * morning[:, names.index("voice")]).all()
+    np.testing.assert_allclose(session_shares(3 * 3600), neutral)
+    p = DemandParameters()
+    rate = [mean_rate_bps(p, h * 3600) / active_share(p, h * 3600) for h in range(24)]
+    assert (np.ptp(rate, axis=0) / np.mean(rate, axis=0) < 0.11).all()  # the hour changes what, hardly how much
+
+
+def test_fitted_profiles_replace_the_assumed_ones() -> None:
+    assumed, fitted = DemandParameters(), DemandParameters(fitted="nanchang")
+    shares = np.array([active_share(fitted, t) for t in range(0, 86_400, 1800)])
+    assert shares.max() <= fitted.busy_share + 1e-9
+    assert shares.max(axis=0) == pytest.approx(np.full(5, fitted.busy_share), rel=0.05)
+    assert np.abs(shares - [active_share(assumed, t) for t in range(0, 86_400, 1800)]).max() > 0.02
+    office, passer = CLUSTERS.index("office"), CLUSTERS.index("passer")
+    by_day = active_share(fitted, 13 * 3600)
+    assert by_day[passer] > by_day[office]  # at least two clusters are told apart
+    n, at = 20_000, 12 * 3600
+    bits, _ = run(OwnDemand(np.full(n, office, np.int8), fitted), 40, at)
+    assert bits == pytest.approx(mean_rate_bps(fitted, at)[office], rel=0.1)
+
+
+def test_fitted_files_are_found_beside_the_scenario(tmp_path: Path) -> None:
+    save(load("nanchang"), tmp_path / "mine.npz")
+    scenario = parse('name = "x"\n[demand]\nfitted = "mine.npz"\n', folder=tmp_path)
+    assert scenario.demand.fitted == str((tmp_path / "mine.npz").resolve())
+    assert parse('[demand]\nfitted = "nanchang"\n', folder=tmp_path).demand.fitted == "nanchang"
+    with pytest.raises(InputError, match=r"demand\.fitted is"):
+        parse('name = "x"\n[demand]\nfitted = "other.npz"\n', folder=tmp_path)
+
+
+def test_a_user_s_slot_varies_as_counters_say() -> None:
+    # 1.0 to 1.2 follows from counted places by the law of independent users
+    n, at = 3000, 20 * 3600
+    demand, users = OwnDemand(random_clusters(n, Streams(3))), people(n)
+    memory, bits = demand.start(users, at, Streams(3)), np.zeros(n)
+    for k in range(1800):
+        memory, now = demand.step(memory, users, at + k, Streams(3))
+        bits += now.bits
+    assert 1.0 < bits.std() / bits.mean() < 1.4

@@ -3,6 +3,7 @@
 from mndt.users.demand.own import (
     PREFERENCES,
     PROFILES,
+    SHIPPED,
     DemandParameters,
     DemandSource,
     OwnDemand,
@@ -18,6 +19,7 @@ from mndt.users.demand.own import (
 __all__ = [
     "PREFERENCES",
     "PROFILES",
+    "SHIPPED",
     "DemandParameters",
     "DemandSource",
     "OwnDemand",

@@ -29,6 +29,8 @@ Array = np.ndarray
 
 LEAST_CLUSTER: Final = 0.03
 """Clusters with a smaller share of the fitted places describe no users."""
+SHIPPED: Final = "nanchang"
+"""The name that `DemandParameters.fitted` may have instead of a file's."""
 STEP_OF_SUM_S: Final = 60.0
 """Rates of starting are summed in steps of this length and linear between."""
 
