@@ -19,6 +19,7 @@ Array = np.ndarray
 
 END_S: Final = 3600
 FOLDER: Final = "sumo_bologna_joined"
+HALTING_MPS: Final = 0.1
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,7 @@ class Halts:
 
     start: Int32[Array, "vehicles_plus_1"]
     step: Int32[Array, "stops"]  # which edge of the route
+    from_m: Float64[Array, "stops"]  # it may stand between these
     at_m: Float64[Array, "stops"]
     duration_s: Float64[Array, "stops"]
     next: Int32[Array, "vehicles"]
@@ -126,12 +128,22 @@ class Halts:
                 if len(found):
                     at += int(found[0])
                     step[stop] = at - int(start[vehicle])
-        return cls(routes.stop_start, step, routes.stop_to_m, routes.stop_duration_s, routes.stop_start[:-1].copy())
+        none_yet = routes.stop_start[:-1].copy()
+        return cls(routes.stop_start, step, routes.stop_from_m, routes.stop_to_m, routes.stop_duration_s, none_yet)
 
     def order(self, memory: Any) -> None:
-        """Tell those who drive, and have no stop before them, of the next."""
-        vehicle = memory.vehicle
-        rows = memory.active
+        """Let those go on who have halted for long enough, and tell everybody who drives of his next stop."""
+        vehicle, rows = memory.vehicle, memory.active
+        told = np.flatnonzero(vehicle["stop_edge"] >= 0)  # rows of routes may have moved since
+        vehicle["stop_edge"][told] = vehicle["route_start"][told] + self.step[self.next[told] - 1]
+        there = rows[
+            (vehicle["stop_edge"][rows] == vehicle["cursor"][rows]) & (vehicle["speed_mps"][rows] <= HALTING_MPS)
+        ]
+        there = there[vehicle["position_m"][there] >= self.from_m[self.next[there] - 1]]
+        vehicle["stop_s"][there] -= 1.0
+        vehicle["waited_s"][there] = 0.0
+        done = there[vehicle["stop_s"][there] <= 0.0]
+        vehicle["stop_edge"][done] = -1
         rows = rows[(self.next[rows] < self.start[rows + 1]) & (vehicle["stop_edge"][rows] < 0)]
         for row in rows.tolist():
             stop = int(self.next[row])

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -131,7 +131,7 @@ def grid(folder: Path, loads: tuple[int, ...] = LOADS, seeds: int = 5) -> dict[s
     }
 
 
-def _sumo_on_grid(net: Path, fleet: cases.Fleet, n: int, seed: int, steps: int) -> dict[str, list[float]]:
+def _sumo_on_grid(net: Path, fleet: cases.Fleet, n: int, seed: int, steps: int) -> dict[str, Any]:
     """SUMO's mean speeds, from the cache where they are."""
     from mndt.checks import peer_sumo
 
