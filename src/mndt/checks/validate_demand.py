@@ -26,7 +26,7 @@ from mndt.users.population import CLUSTERS
 Array = np.ndarray
 
 SPLITS: Final = 10
-QUICK_SPLITS: Final = 2
+QUICK_SPLITS: Final = 1
 HELD_OUT: Final = 10 / 28
 """Share of the groups that no generator sees."""
 LEAST_GROUPS: Final = 6
@@ -65,7 +65,7 @@ def run(
 
     Args:
         data: folder with nanchang_week.npz; None = the one MNDT_DATA names.
-        splits: how often places are split anew; None = 10, or 2 when quick.
+        splits: how often places are split anew; None = 10, or 1 when quick.
         quick: within a minute.
         observed: series to use instead of the week of Nanchang.
 

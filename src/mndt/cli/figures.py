@@ -184,7 +184,7 @@ def validate_fdtd(quick: bool, as_json: bool) -> None:
 @validate.command("demand")
 @click.option("--data", type=click.Path(path_type=Path), metavar="DIR", help="Reference data; otherwise MNDT_DATA.")
 @click.option("--splits", type=click.IntRange(1), metavar="N", help="How often places are split anew.  [default: 10]")
-@click.option("--quick", is_flag=True, help="Two splits, within a minute.")
+@click.option("--quick", is_flag=True, help="One split, within a minute.")
 @json_option
 def validate_demand(data: Path | None, splits: int | None, quick: bool, as_json: bool) -> None:
     """Generated traffic of places never seen, beside real places and five other generators."""
