@@ -111,6 +111,8 @@ def train_schedule(
     _check_out(out, ".npz", force)
     table = _read_diary(diary, places, say)
     try:
+        import jax  # noqa: F401
+
         from mndt.learn.schedule import train
     except ModuleNotFoundError as error:
         raise InputError(

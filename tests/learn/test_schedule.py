@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from time import process_time
 
@@ -27,6 +28,7 @@ from mndt.users.schedule_events import templates_of
 from mndt.users.schedule_statistics import divergences, quantities, trips_of
 
 TOWN = grid_town()
+STEPS = 50
 NONE = Candidates(np.zeros(0, int), np.zeros(0), np.zeros(0), np.zeros(0))
 
 
@@ -41,18 +43,19 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> diary.Diary:
 
 @pytest.fixture(scope="module")
 def process(people: diary.Diary) -> PointProcess:
-    return learning.train(people, Streams(0), steps=50)[0]
+    return learning.train(people, Streams(0), steps=STEPS)[0]
 
 
 def test_training_lowers_the_loss_and_repeats_to_the_byte(people: diary.Diary, process: PointProcess) -> None:
-    again, info = learning.train(people, Streams(0), steps=50)
+    again, info = learning.train(people, Streams(0), steps=STEPS)
     for name, values in process.weights.items():
         assert values.tobytes() == again.weights[name].tobytes(), name
     templates = templates_of(people)
     mean, deviation = templates.traits.mean(axis=0), templates.traits.std(axis=0) + 1e-3
     chunks = follow(people, mean, deviation, process.scale_m, NONE, np.random.default_rng(0))
     start = learning.start_weights(np.random.default_rng(0), chunks)
-    total, n = learning.log_likelihood(start, learning.batch_of(chunks, np.arange(len(chunks.valid))))
+    judge = learning._compiled(STEPS)[2]
+    total, n = judge(start, learning.batch_of(chunks, np.arange(learning.BATCH)))
     assert info.held_back_loss < -float(total) / float(n) - 0.5
 
 
@@ -78,6 +81,7 @@ def _mixture(rng: np.random.Generator, n: int) -> tuple[np.ndarray, ...]:
 
 
 def test_the_density_of_departures_integrates_to_one_and_is_what_is_drawn() -> None:
+    import jax
     import jax.numpy as jnp
 
     now, limit = 6.5, 24.0
@@ -86,7 +90,8 @@ def test_the_density_of_departures_integrates_to_one_and_is_what_is_drawn() -> N
     same = np.ones_like(grid)
     batch = {"now_h": now * same, "limit_h": limit * same, "leave_h": grid, "ends": same == 0}
     mixture = tuple(jnp.asarray(v) for v in _mixture(np.random.default_rng(5), len(grid)))
-    density = np.exp(np.asarray(learning._departure(jnp, mixture, {k: jnp.asarray(v) for k, v in batch.items()})))
+    found = jax.jit(partial(learning._departure, jnp))(mixture, {k: jnp.asarray(v) for k, v in batch.items()})
+    density = np.exp(np.asarray(found))
     running = np.concatenate([[0], np.cumsum(0.5 * (density[1:] + density[:-1]) * np.diff(grid))])
     assert running[-1] == pytest.approx(1.0, abs=0.02)
     n = 20_000
@@ -97,6 +102,7 @@ def test_the_density_of_departures_integrates_to_one_and_is_what_is_drawn() -> N
 
 
 def test_the_density_of_displacements_integrates_to_one_over_the_plane() -> None:
+    import jax
     import jax.numpy as jnp
 
     rng = np.random.default_rng(2)
@@ -105,13 +111,14 @@ def test_the_density_of_displacements_integrates_to_one_over_the_plane() -> None
     frame = (weight, rng.normal(0, 1, (1, 1, net.JUMPS)), rng.uniform(0.3, 1, (1, 1, net.JUMPS)), np.array([[1.7]]))
     frames = tuple(jnp.asarray(v) for v in (*frame, *frame))
     gate = jnp.array([[[0.0, -50.0]]])  # from here only
+    jump_density = jax.jit(partial(learning._jump, jnp))
 
     def inner(angle: float) -> float:
         log_d = np.linspace(-7, 7, 400)
         jump = np.zeros((1, 400, 1, 6), np.float32)
         jump[0, :, 0, 0], jump[0, :, 0, 1], jump[0, :, 0, 4], jump[0, :, 0, 5] = log_d, np.cos(angle), 1, 1
         wide = tuple(jnp.broadcast_to(v, (1, 400, *v.shape[2:])) for v in frames)
-        log_p = learning._jump(jnp, jnp.broadcast_to(gate, (1, 400, 2)), wide, {"jump": jnp.asarray(jump)})
+        log_p = jump_density(jnp.broadcast_to(gate, (1, 400, 2)), wide, {"jump": jnp.asarray(jump)})
         return float(np.trapezoid(np.exp(np.asarray(log_p)[0] + 2 * log_d), log_d))  # d dd = d^2 dlog d
 
     # the even rule over a period is exact to many digits
@@ -119,6 +126,7 @@ def test_the_density_of_displacements_integrates_to_one_over_the_plane() -> None
 
 
 def test_numpy_and_jax_see_the_same_network(process: PointProcess) -> None:
+    import jax
     import jax.numpy as jnp
 
     rng = np.random.default_rng(0)
@@ -129,7 +137,8 @@ def test_numpy_and_jax_see_the_same_network(process: PointProcess) -> None:
     places = rng.normal(0, 1, (n, 16, net.N_PLACE)).astype(np.float32)
     open_ = rng.random((n, 16)) < 0.5
     one = net.choosing(np, process.weights, net.recur(np, process.weights, h, x), x, c, places, open_)
-    two = net.choosing(jnp, process.weights, net.recur(jnp, process.weights, h, x), x, c, places, open_)
+    both = jax.jit(lambda p: net.choosing(jnp, p, net.recur(jnp, p, h, x), x, c, places, open_))
+    two = both(process.weights)
     for a, b in zip((one[0], one[1], *one[2]), (two[0], two[1], *two[2]), strict=True):
         assert np.asarray(b) == pytest.approx(a, abs=2e-3)
 

@@ -130,6 +130,14 @@ def _read(path: Path | None, places: Path | None, say: Callable[[str], None]) ->
 
 
 def _train(train: Diary, seed: int, quick: bool) -> PointProcess:
-    from mndt.learn.schedule import train as fit
+    from mndt.errors import InputError
 
+    try:
+        import jax  # noqa: F401
+
+        from mndt.learn.schedule import train as fit
+    except ModuleNotFoundError as error:
+        raise InputError(
+            "package", f"{error.name} missing", allowed="the extra learn", fix="pip install 'mndt[learn]'"
+        ) from None
     return fit(train, Streams(seed), steps=QUICK_STEPS if quick else None)[0]
