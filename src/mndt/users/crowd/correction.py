@@ -69,7 +69,7 @@ class Correction:
     @classmethod
     def of(cls, weights: Mapping[str, Array]) -> Correction:
         """From a mapping of arrays."""
-        return cls(**{f.name: np.ascontiguousarray(weights[f.name], np.float32) for f in fields(cls)})
+        return cls(**{f.name: np.asarray(weights[f.name], np.float32, order="C") for f in fields(cls)})
 
     def table(self) -> Float32[Array, "numbers"]:
         """All numbers in the order of the fields: what the kernel takes."""
