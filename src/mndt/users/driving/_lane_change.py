@@ -195,7 +195,8 @@ def _change(t, i, lane):  # type: ignore[no-untyped-def]
     me.entered_s = me.entered_once_s = me.conflict_s = NEVER
     for e in range(me.first_item, me.first_item + me.n_items):  # nobody shall reckon with it at the old lines
         t.item[e].request = 0
-        t.item[e].link = -1
+        if t.item[e].link >= 0:
+            t.item[e].link = -2 - t.item[e].link
 
 
 @inner

@@ -58,20 +58,14 @@ def unlink(t, i):  # type: ignore[no-untyped-def]
 @inner
 def _prepare(road, t, s, active):  # type: ignore[no-untyped-def]
     """Lights, and the lists of who stands on each lane, with the front or with the rear only."""
-    n, n_lanes = t.vehicle.shape[0], road.lane.shape[0]
-    second = int(s.now_s)
-    for k in range(road.link.shape[0]):
-        signal = road.link[k].signal
-        if signal >= 0:
-            cycle = road.signal_cycle[signal]
-            road.link[k].state = road.signal_state[road.signal_start[signal] + second % cycle]
-        else:
-            road.link[k].state = road.link[k].plain
-        road.link[k].approach = -1
-    for lane in range(n_lanes):
-        t.leader[n + lane] = t.follower[n + lane] = n + lane
-        t.rear_head[lane] = -1
-        road.lane[lane].brutto_m = 0.0
+    n, second = t.vehicle.shape[0], int(s.now_s)
+    for link in road.signalled:
+        signal = road.link[link].signal
+        road.link[link].state = road.signal_state[road.signal_start[signal] + second % road.signal_cycle[signal]]
+    for node in range(n, t.leader.shape[0]):
+        t.leader[node] = t.follower[node] = node
+    t.rear_head[:] = -1
+    t.brutto_m[:] = 0.0
     n_rear = 0
     for i in active:  # the first of a lane comes first
         me = t.vehicle[i]
@@ -79,7 +73,7 @@ def _prepare(road, t, s, active):  # type: ignore[no-untyped-def]
         t.leader[i], t.follower[i] = behind, n + me.lane
         t.follower[behind], t.leader[n + me.lane] = i, i
         kind = t.kind[me.kind]
-        road.lane[me.lane].brutto_m += kind.length_m + kind.min_gap_m
+        t.brutto_m[me.lane] += kind.length_m + kind.min_gap_m
         for k in range(me.n_behind):
             t.rear[n_rear, 0], t.rear[n_rear, 1] = i, t.rear_head[me.behind[k]]
             t.rear_head[me.behind[k]] = n_rear
@@ -89,6 +83,17 @@ def _prepare(road, t, s, active):  # type: ignore[no-untyped-def]
             if item.link >= 0:
                 item.after = road.link[item.link].approach
                 road.link[item.link].approach = e
+
+
+@inlined
+def _forget(road, items, active, vehicle):  # type: ignore[no-untyped-def]
+    """Empty the lists of who approaches a line."""
+    for i in active:
+        me = vehicle[i]
+        for e in range(me.first_item, me.first_item + me.n_items):
+            link = items[e].link
+            if link != -1:
+                road.link[link if link >= 0 else -2 - link].approach = -1
 
 
 @inner
@@ -304,7 +309,7 @@ def insert(road, t, s, i):  # type: ignore[no-untyped-def]
         one = road.lane[lane]
         if not one.classes & int(kind.classes):
             continue
-        cost_m = one.brutto_m
+        cost_m = t.brutto_m[lane]
         if me.cursor + 1 < me.route_end and next_link(road, t, me, lane, me.cursor) < 0:
             cost_m += 1e6
         if cost_m < fewest_m:
@@ -320,7 +325,7 @@ def insert(road, t, s, i):  # type: ignore[no-untyped-def]
     me.advice_mps = inf
     me.eager_left = me.eager_right = 0.0
     _append(t, i, best)
-    road.lane[best].brutto_m += kind.length_m + kind.min_gap_m
+    t.brutto_m[best] += kind.length_m + kind.min_gap_m
     return best
 
 
@@ -350,8 +355,7 @@ def step(road, t, s, active, queue, aside, out):  # type: ignore[no-untyped-def]
         used += count
         kind = t.kind[me.kind]
         lengths_m += kind.length_m + kind.min_gap_m
-    for k in range(road.link.shape[0]):
-        road.link[k].approach = -1
+    _forget(road, t.before, active, t.vehicle)
     for k in range(len(active)):
         me = t.vehicle[active[k]]
         me.first_item = firsts[k]
@@ -374,7 +378,7 @@ def step(road, t, s, active, queue, aside, out):  # type: ignore[no-untyped-def]
             me = t.vehicle[i]
             if me.lane >= 0 and me.waited_s > aside and me.stop_edge != me.cursor:
                 unlink(t, i)
-                me.lane, me.n_behind, me.n_items, me.waited_s = -1, 0, 0, 0.0
+                me.lane, me.n_behind, me.waited_s = -1, 0, 0.0
                 me.cursor = min(me.cursor + 1, me.route_end - 1)
                 out[1, n_waiting] = i
                 n_waiting += 1
@@ -388,6 +392,7 @@ def step(road, t, s, active, queue, aside, out):  # type: ignore[no-untyped-def]
             me.waited_s += s.step_s
             out[1, n_waiting] = i
             n_waiting += 1
+    _forget(road, t.item, active, t.vehicle)
     n_active = 0
     for lane in range(n_lanes):
         i = t.follower[n + lane]

@@ -166,6 +166,9 @@ def plan(road, t, s, i, first, lengths_m):  # type: ignore[no-untyped-def]
             v, v_pass = _follow(road, t, s, i, ahead, gap_m, seen_m, lane, first, last, v, v_pass)
         if last >= 0:
             t.item[last].wait_mps = min(t.item[last].wait_mps, v)
+        elif v <= _EPS_MPS and not road.lane[lane].internal:  # it stands behind somebody: no line matters
+            _end(t, e, i, v, seen_m, 0.0)
+            return 1
         if me.stop_edge == cursor and not road.lane[lane].internal:  # a halt on this edge: nothing beyond matters
             halt_m = seen_m + me.stop_m + MARGIN_M - road.lane[lane].length_m
             stop = max(halt_speed(halt_m, v_i, decel, kind.emergency_mps2, step_s, s.ballistic), comfortable)
@@ -342,7 +345,7 @@ def _rewind(road, t, s, i, first, end, lengths_m):  # type: ignore[no-untyped-de
         lane = one.next_lane
         if one.into_inside:
             if keeps_clear(one):
-                space_m -= road.lane[lane].brutto_m
+                space_m -= t.brutto_m[lane]
                 if lane == me.lane:
                     space_m += own_m
             else:

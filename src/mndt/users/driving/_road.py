@@ -25,6 +25,7 @@ def tables_of(m: LaneMap) -> Road:
         response=m.response.astype(np.int32),
         conflict=conflict,
         edge_lane=m.edge_lane.astype(np.int32),
+        signalled=np.flatnonzero(m.link_signal >= 0).astype(np.int32),
         signal_start=m.signal_start.astype(np.int32),
         signal_cycle=m.signal_cycle_s.astype(np.int32),
         signal_state=m.signal_state,
@@ -52,7 +53,7 @@ def _links(m: LaneMap) -> Array:
     for name in ("signal", "cont", "keep_clear", "has_foes", "junction", "length_m", "visibility_m", "radius_m"):
         link[name] = getattr(m, f"link_{name}")
     link["from_lane"], link["to_lane"], link["next_lane"] = m.link_from, m.link_to, m.link_next
-    link["plain"], link["direction"] = m.link_state, m.link_dir
+    link["state"], link["direction"], link["approach"] = m.link_state, m.link_dir, -1
     link["from_inside"], link["into_inside"] = m.lane_internal[m.link_from], m.lane_internal[m.link_next]
     entry = m.lane_entry[m.link_from]
     link["after_waiting"] = (entry >= 0) & m.lane_internal[m.link_from[np.maximum(entry, 0)]]

@@ -50,7 +50,7 @@ VEHICLE: Final = np.dtype(
 
 ITEM: Final = np.dtype(
     [
-        ("link", np.int32),  # -1 = the way ends here
+        ("link", np.int32),  # -1 = the way ends here, -2 - link = it has changed lanes since
         ("vehicle", np.int32),
         ("after", np.int32),  # the next in the link's list of who approaches it
         ("request", np.int32),  # it means to cross
@@ -96,7 +96,6 @@ LANE: Final = np.dtype(
         ("junction_entry", np.int32),  # the link by which one came into the junction
         ("length_m", np.float64),
         ("limit_mps", np.float64),
-        ("brutto_m", np.float64),  # lengths and gaps of the vehicles on it; filled in each step
     ]
 )
 
@@ -105,8 +104,7 @@ LINK: Final = np.dtype(
         ("from_lane", np.int32),
         ("to_lane", np.int32),
         ("next_lane", np.int32),
-        ("state", np.int32),  # letter shown now
-        ("plain", np.int32),  # letter where no light shows one
+        ("state", np.int32),  # letter shown now, by the light if there is one
         ("signal", np.int32),
         ("cont", np.int32),
         ("keep_clear", np.int32),
@@ -139,13 +137,14 @@ CONFLICT: Final = np.dtype(
 
 
 class Road(NamedTuple):
-    """`LaneMap` as compiled code takes it; `lane.brutto_m`, `link.state` and `link.approach` are scratch."""
+    """`LaneMap` as compiled code takes it; `link.state` and `link.approach` are scratch, the latter -1 between steps."""
 
     lane: Array  # LANE
     link: Array  # LINK
     response: Array  # i32: links to yield to
     conflict: Array  # CONFLICT
     edge_lane: Array  # i32[edges + 1]
+    signalled: Array  # i32: links with a light
     signal_start: Array
     signal_cycle: Array
     signal_state: Array
@@ -161,6 +160,7 @@ class Traffic(NamedTuple):
     kind: Array  # KIND
     before: Array  # ITEM, of the step before
     item: Array  # ITEM, of this step
+    brutto_m: Array  # f64[lanes]: lengths and gaps of the vehicles on a lane
     rear_head: Array  # i32[lanes]: vehicles that stand on a lane with their rear only, head of a list
     rear: Array  # i32[rows, 2]: vehicle, next
     first_approach: Array  # i32[lanes + 1]: rows of `approach_link`

@@ -38,6 +38,9 @@ IMPATIENCE_S: Final = 180.0
 ASIDE_S: Final = 300.0
 """Who has stood for so long is taken off a locked ring (SUMO's default time to teleport)."""
 
+_POOL_LEAST: Final = 65_536
+"""Edges in the pool of routes before those of arrived vehicles are looked for."""
+
 MAX_ITEMS: Final = 24
 """Lines ahead that a vehicle notes at most."""
 
@@ -126,9 +129,9 @@ def request(
     """
     rows = np.asarray(rows, np.int32)
     memory = _with_routes(memory, rows, routes)
-    vehicle = memory.vehicle.copy()
+    vehicle = memory.vehicle  # a copy already
     vehicle["kind"][rows], vehicle["odometer_m"][rows], vehicle["waited_s"][rows] = vehicle_class, 0.0, 0.0
-    return replace(memory, vehicle=vehicle, queue=np.concatenate((memory.queue, rows)))
+    return replace(memory, queue=np.concatenate((memory.queue, rows)))
 
 
 def place(
@@ -149,7 +152,7 @@ def place(
     """
     rows = np.asarray(rows, np.int32)
     memory = _with_routes(memory, rows, routes)
-    vehicle, placing, placed = memory.vehicle.copy(), Placing(lanes), np.zeros(len(rows), bool)
+    vehicle, placing, placed = memory.vehicle, Placing(lanes), np.zeros(len(rows), bool)
     for row in memory.active.tolist():
         spot = Spot(float(vehicle["position_m"][row]), float(vehicle["speed_mps"][row]), _kind_of(memory, row))
         placing.add(int(vehicle["lane"][row]), spot)
@@ -224,6 +227,7 @@ def advance(
         kind=np.ascontiguousarray(memory.kinds).view(KIND)[:, 0],
         before=memory.lines,
         item=np.empty(n_driving * MAX_ITEMS, ITEM),
+        brutto_m=np.empty(lanes.n_lanes),
         rear_head=np.empty(lanes.n_lanes, np.int32),
         rear=np.empty((n_driving * REACH, 2), np.int32),
         first_approach=first_approach,
@@ -272,15 +276,16 @@ def stuck(memory: VehicleMemory, limit_s: float = 120.0) -> Bool[Array, "users"]
 
 def _with_routes(memory: VehicleMemory, rows: Int32[Array, "n"], routes: Routes) -> VehicleMemory:
     """The memory with new routes for some rows; routes that nobody needs any more are dropped now and then."""
-    vehicle, pool = memory.vehicle.copy(), memory.route_edge
+    vehicle, pool = _copy(memory.vehicle), memory.route_edge
     start, cursor, end = vehicle["route_start"], vehicle["cursor"], vehicle["route_end"]
-    users = np.setdiff1d(np.concatenate((memory.active, memory.queue)), rows)
-    length = (end - start)[users]
-    if len(pool) > 2 * length.sum() + 1024:
-        first = np.cumsum(length) - length
-        pool = pool[np.repeat(start[users] - first, length) + np.arange(length.sum())]
-        cursor[users] += (first - start[users]).astype(np.int32)
-        start[users], end[users] = first, first + length
+    if len(pool) > _POOL_LEAST:  # else nobody minds
+        users = np.setdiff1d(np.concatenate((memory.active, memory.queue)), rows)
+        length = (end - start)[users]
+        if len(pool) > 2 * length.sum():
+            first = np.cumsum(length) - length
+            pool = pool[np.repeat(start[users] - first, length) + np.arange(length.sum())]
+            cursor[users] += (first - start[users]).astype(np.int32)
+            start[users], end[users] = first, first + length
     start[rows] = cursor[rows] = len(pool) + routes.start[:-1]
     end[rows] = len(pool) + routes.start[1:]
     return replace(memory, vehicle=vehicle, route_edge=np.concatenate((pool, routes.edges.astype(np.int32))))
