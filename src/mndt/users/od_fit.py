@@ -81,7 +81,7 @@ def zone_distances_m(matrix: OdMatrix) -> Float64[Array, "zones zones"]:
     np.fill_diagonal(d, np.inf)
     own = d.min(axis=1) / 2.0 if len(d) > 1 else np.array([500.0])
     d[np.arange(len(d)), np.arange(len(d))] = own
-    return np.maximum(d, 10.0)
+    return np.asarray(np.maximum(d, 10.0))
 
 
 def _outsiders(laws: ScheduleLaws, matrix: Matrix, table: Array, city: City) -> ScheduleLaws:
