@@ -62,7 +62,7 @@ _LEAST_SPEED_MPS: Final = 2.0
 _LIGHT_VISIBILITY_M: Final = 100.0
 """At a light drivers see who else has green and need not slow down to look."""
 
-_CHANGING_M: Final = 30.0
+_CHANGING_M: Final = 50.0
 """On shorter pieces nobody has room to change lanes."""
 
 _ROUNDABOUT_M: Final = 250.0
