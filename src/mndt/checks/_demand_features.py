@@ -1,8 +1,8 @@
 """What tells one traffic series from another: 27 features, three statistics of a set, and two trained judges.
 
 The list is fixed: it was written down before any generator was tuned against it, and it is published in
-docs/demand.md. All features but the peak hour are computed on ``y = log(x + q)``, with q the smallest positive
-traffic of the table, so that neither the unit nor the level of the traffic matters beyond the first feature.
+docs/demand.md. All features but the peak hour are computed on ``y = log(x + q)`` with q the grain of the table
+(`Observed.quantum`), so that the unit of the traffic does not matter beyond the first feature.
 """
 
 from __future__ import annotations
