@@ -196,10 +196,10 @@ def _is_leader(road, t, s, i, link, j, gap_m):  # type: ignore[no-untyped-def]
 @inner
 def _responds(road, link, foe):  # type: ignore[no-untyped-def]
     one = road.link[link]
+    found = False
     for r in range(one.first_response, one.response_end):
-        if road.response[r] == foe:
-            return True
-    return False
+        found = found or road.response[r] == foe
+    return found
 
 
 @inner
@@ -320,9 +320,9 @@ def mind_junction(road, t, s, i, link, lane, seen_m, last, v, v_pass, v_wait, re
                 and back_m + length_m < me.position_m - kind.length_m
             ):
                 continue
-            if (not cannot_ignore or same_target) and not in_way and front_here:
-                if not _will_pass(t, j, foe_exit, same_target):
-                    continue
+            may_ignore = (not cannot_ignore or same_target) and not in_way and front_here
+            if may_ignore and not _will_pass(t, j, foe_exit, same_target):
+                continue
             if waiting and not same_source:
                 gap_m = _INFINITE_M
             else:
