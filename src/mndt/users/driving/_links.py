@@ -86,7 +86,7 @@ def _braking_arrival(arrival_ms, foe_ms, impatience, distance_m, decel_mps2, now
     d = dt * m
     a = dt * d / 2.0
     v = distance_m / ((foe_ms - now_ms + step_ms) * 1e-3)
-    left_m = distance_m - v * (arrival_ms - now_ms) * 1e-3
+    left_m = distance_m - v * (arrival_ms - now_ms + step_ms) * 1e-3
     if 0.5 * v * v / m <= left_m:
         return foe_ms + 30_000, 0.0
     x = (sqrt(max(0.0, 4.0 * (v - d) * (v - d) - 8.0 * m * a)) * -0.5 - d + v) / m
