@@ -135,4 +135,5 @@ def _sumo_on_grid(net: Path, fleet: cases.Fleet, n: int, seed: int, steps: int) 
     """SUMO's mean speeds, from the cache where they are."""
     from mndt.checks import peer_sumo
 
-    return peer_sumo.kept("grid", (n, seed, steps), lambda: peer_sumo.drive(net, fleet, steps, seed))
+    setting = (n, seed, steps, cases.EDGES, cases.SPACING_M, fleet.sigma)
+    return peer_sumo.kept("grid", setting, lambda: peer_sumo.drive(net, fleet, steps, seed))
