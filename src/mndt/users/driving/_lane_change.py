@@ -79,9 +79,9 @@ def _beside(road, t, i, lane):  # type: ignore[no-untyped-def]
         j = t.leader[n + road.link[link].next_lane]
         if j < n:
             rear_m = t.vehicle[j].position_m - t.kind[t.vehicle[j].kind].length_m
-            if rear_m < 0.0 and t.vehicle[j].n_behind > 0 and t.vehicle[j].behind[0] == lane:
-                if road.lane[lane].length_m + rear_m < best_m:
-                    best, best_m = j, road.lane[lane].length_m + rear_m
+            reaches_back = rear_m < 0.0 and t.vehicle[j].n_behind > 0 and t.vehicle[j].behind[0] == lane
+            if reaches_back and road.lane[lane].length_m + rear_m < best_m:
+                best, best_m = j, road.lane[lane].length_m + rear_m
     return best, best_m, behind
 
 

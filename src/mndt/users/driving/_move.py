@@ -7,11 +7,14 @@ over to the next lanes; then lanes are changed and waiting vehicles drive off.
 
 from __future__ import annotations
 
+import zlib
 from math import inf
-from typing import Final
+from pathlib import Path
+from typing import Any, Final
 
 from numba import njit
 
+from mndt.users.driving import _krauss, _lane_change, _lanes, _links, _plan, _tables
 from mndt.users.driving._krauss import HALTING_MPS, MARGIN_M, brake_gap, dawdle, inlined, inner, stop_speed, uniform
 from mndt.users.driving._lane_change import change_lanes
 from mndt.users.driving._lanes import next_link
@@ -108,9 +111,9 @@ def _decide(road, t, s, i):  # type: ignore[no-untyped-def]
     for e in range(me.first_item, me.first_item + me.n_items):
         item = t.item[e]
         if item.link < 0 or not item.request:
-            if item.link >= 0 and road.lane[me.lane].internal and road.link[item.link].from_inside:
-                if road.link[item.link].junction == road.link[road.lane[me.lane].junction_entry].junction:
-                    yields(me)
+            inside = item.link >= 0 and road.lane[me.lane].internal and road.link[item.link].from_inside
+            if inside and road.link[item.link].junction == road.link[road.lane[me.lane].junction_entry].junction:
+                yields(me)
             safe = item.wait_mps
             waits = 1 if safe < v_i or safe < HALTING_MPS else waits
             break
@@ -284,9 +287,9 @@ def _room(road, t, s, i, lane, at_m):  # type: ignore[no-untyped-def]
             other = t.vehicle[item.vehicle]
             if item.request and other.lane >= 0 and other.lane != lane:
                 gap_m = item.distance_m - other.speed_mps * s.step_s + back_m
-                if road.lane[other.lane].internal or item.distance_m < 60.0:
-                    if not _can_stop(t, s, other, gap_m):
-                        return False
+                near = road.lane[other.lane].internal or item.distance_m < 60.0
+                if near and not _can_stop(t, s, other, gap_m):
+                    return False
     return True
 
 
@@ -329,75 +332,89 @@ def insert(road, t, s, i):  # type: ignore[no-untyped-def]
     return best
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def step(road, t, s, active, queue, aside, out):  # type: ignore[no-untyped-def]
-    """One step of everything; writes who drives, who waits and who arrived into the rows of `out`.
-
-    Args:
-        active: rows on the road, lane by lane, the first of a lane first.
-        queue: rows that wait to drive off, first come first.
-        aside: seconds of standing after which a vehicle is taken off a locked ring; inf = never.
-
-    Returns:
-        How many there are of each, and how many were taken aside.
+def _compiled(stamp: int) -> Any:
+    """`step`, kept on disk. numba renews what it kept when this file changes; the stamp, part of the key because
+    it is a closure's value, makes it do so for the files of the functions called from here, too.
     """
-    n, n_lanes = t.vehicle.shape[0], road.lane.shape[0]
-    _prepare(road, t, s, active)
-    lane, lengths_m, used = -1, 0.0, 0
-    firsts = out[0]
-    for k in range(len(active)):
-        i = active[k]
-        me = t.vehicle[i]
-        if me.lane != lane:
-            lane, lengths_m = me.lane, 0.0
-        count = plan(road, t, s, i, used, lengths_m)
-        firsts[k] = used
-        used += count
-        kind = t.kind[me.kind]
-        lengths_m += kind.length_m + kind.min_gap_m
-    _forget(road, t.before, active, t.vehicle)
-    for k in range(len(active)):
-        me = t.vehicle[active[k]]
-        me.first_item = firsts[k]
-        me.n_items = (firsts[k + 1] if k + 1 < len(active) else used) - firsts[k]
-        for e in range(me.first_item, me.first_item + me.n_items):
-            item = t.item[e]
-            if item.link >= 0:
-                item.after = road.link[item.link].approach
-                road.link[item.link].approach = e
-    for i in active:
-        _drive(road, t, s, i)
-    n_arrived, n_aside, n_waiting = 0, 0, 0
-    for i in active:
-        if not _hand_over(road, t, s, i):
-            out[2, n_arrived] = i
-            n_arrived += 1
-    change_lanes(road, t, s, active)
-    if aside < inf:
-        for i in active:
+
+    @njit(cache=True, nogil=True, error_model="numpy")
+    def step(road, t, s, active, queue, aside, out):  # type: ignore[no-untyped-def]
+        """One step of everything; writes who drives, who waits and who arrived into the rows of `out`.
+
+        Args:
+            active: rows on the road, lane by lane, the first of a lane first.
+            queue: rows that wait to drive off, first come first.
+            aside: seconds of standing after which a vehicle is taken off a locked ring; inf = never.
+
+        Returns:
+            How many there are of each, and how many were taken aside.
+        """
+        if stamp < 0:
+            return 0, 0, 0, 0, 0
+        n, n_lanes = t.vehicle.shape[0], road.lane.shape[0]
+        _prepare(road, t, s, active)
+        lane, lengths_m, used = -1, 0.0, 0
+        firsts = out[0]
+        for k in range(len(active)):
+            i = active[k]
             me = t.vehicle[i]
-            if me.lane >= 0 and me.waited_s > aside and me.stop_edge != me.cursor:
-                unlink(t, i)
-                me.lane, me.n_behind, me.waited_s = -1, 0, 0.0
-                me.cursor = min(me.cursor + 1, me.route_end - 1)
+            if me.lane != lane:
+                lane, lengths_m = me.lane, 0.0
+            count = plan(road, t, s, i, used, lengths_m)
+            firsts[k] = used
+            used += count
+            kind = t.kind[me.kind]
+            lengths_m += kind.length_m + kind.min_gap_m
+        _forget(road, t.before, active, t.vehicle)
+        for k in range(len(active)):
+            me = t.vehicle[active[k]]
+            me.first_item = firsts[k]
+            me.n_items = (firsts[k + 1] if k + 1 < len(active) else used) - firsts[k]
+            for e in range(me.first_item, me.first_item + me.n_items):
+                item = t.item[e]
+                if item.link >= 0:
+                    item.after = road.link[item.link].approach
+                    road.link[item.link].approach = e
+        for i in active:
+            _drive(road, t, s, i)
+        n_arrived, n_aside, n_waiting = 0, 0, 0
+        for i in active:
+            if not _hand_over(road, t, s, i):
+                out[2, n_arrived] = i
+                n_arrived += 1
+        change_lanes(road, t, s, active)
+        if aside < inf:
+            for i in active:
+                me = t.vehicle[i]
+                if me.lane >= 0 and me.waited_s > aside and me.stop_edge != me.cursor:
+                    unlink(t, i)
+                    me.lane, me.n_behind, me.waited_s = -1, 0, 0.0
+                    me.cursor = min(me.cursor + 1, me.route_end - 1)
+                    out[1, n_waiting] = i
+                    n_waiting += 1
+                    n_aside += 1
+        for i in queue:
+            me = t.vehicle[i]
+            if me.cursor >= me.route_end:
+                out[2, n_arrived] = i
+                n_arrived += 1
+            elif insert(road, t, s, i) < 0:
+                me.waited_s += s.step_s
                 out[1, n_waiting] = i
                 n_waiting += 1
-                n_aside += 1
-    for i in queue:
-        me = t.vehicle[i]
-        if me.cursor >= me.route_end:
-            out[2, n_arrived] = i
-            n_arrived += 1
-        elif insert(road, t, s, i) < 0:
-            me.waited_s += s.step_s
-            out[1, n_waiting] = i
-            n_waiting += 1
-    _forget(road, t.item, active, t.vehicle)
-    n_active = 0
-    for lane in range(n_lanes):
-        i = t.follower[n + lane]
-        while i < n:
-            out[0, n_active] = i
-            n_active += 1
-            i = t.follower[i]
-    return n_active, n_waiting, n_arrived, n_aside, used
+        _forget(road, t.item, active, t.vehicle)
+        n_active = 0
+        for lane in range(n_lanes):
+            i = t.follower[n + lane]
+            while i < n:
+                out[0, n_active] = i
+                n_active += 1
+                i = t.follower[i]
+        return n_active, n_waiting, n_arrived, n_aside, used
+
+    return step
+
+
+step = _compiled(
+    sum(zlib.crc32(Path(str(m.__file__)).read_bytes()) for m in (_krauss, _lane_change, _lanes, _links, _plan, _tables))
+)

@@ -107,5 +107,4 @@ class Placing:
 
 def _behind(gap_m: float, leader_mps: float, leader: Kind, kind: Kind) -> float:
     b = kind.decel_mps2  # as emergency deceleration, too: nobody shall need more
-    safe: float = follow_speed(gap_m, 0.0, leader_mps, leader.decel_mps2, b, b, kind.tau_s, _STEP_S, False)
-    return safe
+    return float(follow_speed(gap_m, 0.0, leader_mps, leader.decel_mps2, b, b, kind.tau_s, _STEP_S, False))

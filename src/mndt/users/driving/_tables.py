@@ -137,7 +137,7 @@ CONFLICT: Final = np.dtype(
 
 
 class Road(NamedTuple):
-    """`LaneMap` as compiled code takes it; `link.state` and `link.approach` are scratch, the latter -1 between steps."""
+    """`LaneMap` as compiled code takes it; `link.state` and `link.approach` (-1 between steps) are scratch."""
 
     lane: Array  # LANE
     link: Array  # LINK
