@@ -127,7 +127,8 @@ def _end(t, e, i, v, distance_m, space_m):  # type: ignore[no-untyped-def]
     item = t.item[e]
     item.link, item.vehicle, item.request, item.stopped_ahead = -1, i, 0, 0
     item.pass_mps = item.wait_mps = v
-    item.leave_mps = -1.0
+    item.leave_mps, item.arrival_mps, item.braking_mps = -1.0, 0.0, 0.0
+    item.after, item.arrival_ms, item.leaving_ms, item.waited_ms = -1, 0, 0, 0
     item.distance_m, item.space_m = distance_m, space_m
 
 
