@@ -193,7 +193,7 @@ def _is_leader(road, t, s, i, link, j, gap_m):  # type: ignore[no-untyped-def]
     return my_s > its_s
 
 
-@inner
+@inlined
 def _responds(road, link, foe):  # type: ignore[no-untyped-def]
     one = road.link[link]
     found = False
@@ -202,7 +202,7 @@ def _responds(road, link, foe):  # type: ignore[no-untyped-def]
     return found
 
 
-@inner
+@inlined
 def _will_pass(t, j, link, same_target):  # type: ignore[no-untyped-def]
     """Whether j meant to cross a line in the step before; who changed lanes is taken to."""
     other = t.vehicle[j]
@@ -248,7 +248,7 @@ def _adapt(road, t, s, i, j, gap_m, crossing_m, seen_m, lane, v, v_pass, last): 
     return min(v, safe), min(v_pass, safe)
 
 
-@inner
+@inlined
 def mind_junction(road, t, s, i, link, lane, seen_m, last, v, v_pass, v_wait, request):  # type: ignore[no-untyped-def]
     """Adapt to the vehicles on lanes that cross or join the one that `link` leaves: (v, v_pass, v_wait, request)."""
     n = t.vehicle.shape[0]

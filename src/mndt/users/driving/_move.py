@@ -58,7 +58,7 @@ def unlink(t, i):  # type: ignore[no-untyped-def]
     t.leader[t.follower[i]] = t.leader[i]
 
 
-@inner
+@inlined
 def _prepare(road, t, s, active):  # type: ignore[no-untyped-def]
     """Lights, and the lists of who stands on each lane, with the front or with the rear only."""
     n, second = t.vehicle.shape[0], int(s.now_s)
@@ -99,7 +99,7 @@ def _forget(road, items, active, vehicle):  # type: ignore[no-untyped-def]
                 road.link[link if link >= 0 else -2 - link].approach = -1
 
 
-@inner
+@inlined
 def _decide(road, t, s, i):  # type: ignore[no-untyped-def]
     """Speed by the lines ahead, the least speed to clear one, and whether the vehicle waits at one."""
     me = t.vehicle[i]
@@ -166,7 +166,7 @@ def _decide(road, t, s, i):  # type: ignore[no-untyped-def]
     return safe, least
 
 
-@inner
+@inlined
 def _drive(road, t, s, i):  # type: ignore[no-untyped-def]
     """Take a speed and move, on the lane as if it had no end."""
     me = t.vehicle[i]
@@ -207,7 +207,7 @@ def _drive(road, t, s, i):  # type: ignore[no-untyped-def]
         me.waited_s = 0.0
 
 
-@inner
+@inlined
 def _hand_over(road, t, s, i):  # type: ignore[no-untyped-def]
     """Go over to the lanes reached; False when the vehicle has arrived."""
     me = t.vehicle[i]

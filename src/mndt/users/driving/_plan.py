@@ -64,7 +64,7 @@ def lane_top(lane, me, kind):  # type: ignore[no-untyped-def]
     return min(lane.limit_mps * me.speed_factor, kind.top_mps)
 
 
-@inner
+@inlined
 def _follow(road, t, s, i, j, gap_m, seen_m, lane, first, last, v, v_pass):  # type: ignore[no-untyped-def]
     """Adapt to a vehicle ahead on the lanes to come: (v, v_pass)."""
     me, kind, other = t.vehicle[i], t.kind[t.vehicle[i].kind], t.vehicle[j]
@@ -108,8 +108,7 @@ def _last_on(road, t, lane, i):  # type: ignore[no-untyped-def]
 
 
 @inner
-def last_rear(road, t, lane):  # type: ignore[no-untyped-def]
-    """Of the vehicles that only end on a lane, the hindmost; -1 = none."""
+def _hindmost(road, t, lane):  # type: ignore[no-untyped-def]
     best, best_m = -1, inf
     e = t.rear_head[lane]
     while e >= 0:
@@ -119,6 +118,12 @@ def last_rear(road, t, lane):  # type: ignore[no-untyped-def]
             best, best_m = j, front_m
         e = t.rear[e, 1]
     return best
+
+
+@inlined
+def last_rear(road, t, lane):  # type: ignore[no-untyped-def]
+    """Of the vehicles that only end on a lane, the hindmost; -1 = none."""
+    return -1 if t.rear_head[lane] < 0 else _hindmost(road, t, lane)
 
 
 @inlined
@@ -132,7 +137,7 @@ def _end(t, e, i, v, distance_m, space_m):  # type: ignore[no-untyped-def]
     item.distance_m, item.space_m = distance_m, space_m
 
 
-@inner
+@inlined
 def plan(road, t, s, i, first, lengths_m):  # type: ignore[no-untyped-def]
     """Note the lines ahead of vehicle i in rows of `t.item` from `first` on; how many they are.
 
@@ -219,21 +224,17 @@ def plan(road, t, s, i, first, lengths_m):  # type: ignore[no-untyped-def]
         item.link, item.vehicle, item.stopped_ahead = link, i, 0
         item.distance_m, item.space_m = seen_m, 0.0
         item.waited_ms = milliseconds(me.waited_s)
+        if road.lane[lane].internal:
+            v, v_pass, v_wait, request = mind_junction(
+                road, t, s, i, link, lane, seen_m, last, v, v_pass, v_wait, request
+            )
         if stops and can_brake:
-            if road.lane[lane].internal:
-                v, v_pass, v_wait, request = mind_junction(
-                    road, t, s, i, link, lane, seen_m, last, v, v_pass, v_wait, request
-                )
             arrives_s = arrival_time(seen_m, v_i if s.ballistic else v, v_pass, accel, decel)
             item.arrival_ms = now_ms - milliseconds(step_s) + milliseconds(arrives_s)
             item.pass_mps, item.wait_mps, item.request = v, v_wait, 0
             item.arrival_mps, item.braking_mps, item.leave_mps = v_wait, 0.0, -1.0
             e += 1
             break
-        if road.lane[lane].internal:
-            v, v_pass, v_wait, request = mind_junction(
-                road, t, s, i, link, lane, seen_m, last, v, v_pass, v_wait, request
-            )
         if last >= 0:
             t.item[last].leave_mps = min(t.item[last].leave_mps, lane_v)
         arrival_mps = v_pass
@@ -330,7 +331,7 @@ def _space_on(road, t, lane, i):  # type: ignore[no-untyped-def]
     return road.lane[lane].length_m - lengths_m, False
 
 
-@inner
+@inlined
 def _rewind(road, t, s, i, first, end, lengths_m):  # type: ignore[no-untyped-def]
     """Take back the wish to enter a junction when there is no room behind it."""
     me = t.vehicle[i]
