@@ -80,6 +80,14 @@ def stop_speed(gap_m, speed_mps, decel_mps2, headway_s, step_s, ballistic=False)
 
 
 @law
+def stops_within(gap_m, speed_mps, decel_mps2, headway_s, step_s):  # type: ignore[no-untyped-def]
+    """Whether `stop_speed` (Euler) of a gap is at least a speed: its inverse, which needs no root."""
+    b, v, tau = decel_mps2 * step_s * step_s, speed_mps * step_s, headway_s / step_s
+    n = floor(v / b)
+    return gap_m - MARGIN_M >= 0.5 * n * (n - 1) * b + n * b * tau + (v - n * b) * (n + tau)
+
+
+@law
 def halt_speed(gap_m, speed_mps, decel_mps2, emergency_mps2, step_s, ballistic=False):  # type: ignore[no-untyped-def]
     """Speed for a halt at a line within `gap_m`: nobody has to react to anything there, so one step is the headway.
 

@@ -94,9 +94,25 @@ def _braking_arrival(arrival_ms, foe_ms, impatience, distance_m, decel_mps2, now
 
 
 @inner
-def opened(road, t, items, link, i, arrival_ms, arrival_mps, leave_mps, impatience, waited_ms, now_ms, step_ms):  # type: ignore[no-untyped-def]
+def opened(
+    links,
+    lanes,
+    response,
+    vehicles,
+    kinds,
+    items,
+    link,
+    i,
+    arrival_ms,
+    arrival_mps,
+    leave_mps,
+    impatience,
+    waited_ms,
+    now_ms,
+    step_ms,
+):  # type: ignore[no-untyped-def]
     """Whether nobody who goes first is in the way of vehicle i crossing a line at that time and speed."""
-    one = road.link[link]
+    one = links[link]
     if is_red(one):
         return False
     if one.cont:
@@ -104,17 +120,17 @@ def opened(road, t, items, link, i, arrival_ms, arrival_mps, leave_mps, impatien
     first = goes_first(one)
     after_red = False
     if one.from_inside and one.into_inside:  # a waiting place: what the light showed where one came in counts
-        came = road.link[road.lane[one.from_lane].junction_entry]
+        came = links[lanes[one.from_lane].junction_entry]
         first = first or came.state == 71  # G
         after_red = is_red(came)
     if first:
         return True
     if (one.state == _STOP or one.state == _ALL_STOP) and waited_ms == 0:
         return False
-    kind = t.kind[t.vehicle[i].kind]
+    kind = kinds[vehicles[i].kind]
     leave = leaving_ms(arrival_ms, arrival_mps, leave_mps, one.length_m + kind.length_m)
     for r in range(one.first_response, one.response_end):
-        foe_link = road.link[road.response[r]]
+        foe_link = links[response[r]]
         same = foe_link.to_lane == one.to_lane
         e = foe_link.approach
         while e >= 0:
@@ -122,7 +138,7 @@ def opened(road, t, items, link, i, arrival_ms, arrival_mps, leave_mps, impatien
             e = foe.after
             if foe.vehicle == i or not foe.request:
                 continue
-            other = t.vehicle[foe.vehicle]
+            other = vehicles[foe.vehicle]
             if after_red and other.speed_mps <= HALTING_MPS:
                 continue
             if one.state == _ALL_STOP and (
@@ -130,7 +146,7 @@ def opened(road, t, items, link, i, arrival_ms, arrival_mps, leave_mps, impatien
             ):
                 continue
             foe_ms, braking_mps = foe.arrival_ms, foe.braking_mps
-            decel = t.kind[other.kind].decel_mps2
+            decel = kinds[other.kind].decel_mps2
             if impatience > 0.0 and arrival_ms < foe_ms:
                 late_ms, slow_mps = _braking_arrival(
                     arrival_ms, foe_ms, impatience, foe.distance_m, decel, now_ms, step_ms

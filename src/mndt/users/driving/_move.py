@@ -108,6 +108,7 @@ def _decide(road, t, s, i):  # type: ignore[no-untyped-def]
     v_i, decel = me.speed_mps, kind.decel_mps2
     now_ms, waited_ms = milliseconds(s.now_s), milliseconds(me.waited_s)
     v_max = min(v_i + kind.accel_mps2 * s.step_s, kind.top_mps)
+    brake_m = brake_gap(v_i, decel, s.step_s, s.ballistic)
     for e in range(me.first_item, me.first_item + me.n_items):
         item = t.item[e]
         if item.link < 0 or not item.request:
@@ -119,16 +120,14 @@ def _decide(road, t, s, i):  # type: ignore[no-untyped-def]
             break
         one = road.link[item.link]
         yellow = is_yellow(one)
-        can_brake = item.distance_m > brake_gap(v_i, decel, s.step_s, s.ballistic) or (
-            not s.ballistic and v_i < decel * s.step_s
-        )
+        can_brake = item.distance_m > brake_m or (not s.ballistic and v_i < decel * s.step_s)
         beyond = item.distance_m < 0.0
         if yellow and can_brake and not beyond:
             safe, waits = item.wait_mps, 1
             break
         impatience = min(1.0, me.waited_s / s.impatience_s) if can_brake else 1.0
         is_open = yellow or opened(
-            road, t, t.item, item.link, i, item.arrival_ms, item.arrival_mps, item.leave_mps, impatience, waited_ms,
+            road.link, road.lane, road.response, t.vehicle, t.kind, t.item, item.link, i, item.arrival_ms, item.arrival_mps, item.leave_mps, impatience, waited_ms,
             now_ms, milliseconds(s.step_s),
         )  # fmt: skip
         if is_open and not goes_first(one) and not after_major(road, one) and not one.cont:

@@ -24,6 +24,7 @@ from mndt.users.driving._krauss import (
     law,
     speed_after,
     stop_speed,
+    stops_within,
     uniform,
 )
 from mndt.users.driving._lanes import next_link
@@ -75,7 +76,13 @@ def _follow(road, t, s, i, j, gap_m, seen_m, lane, first, last, v, v_pass):  # t
         on_way = back == lane or back == me.lane
         for e in range(first, last + 1):
             on_way = on_way or road.link[t.item[e].link].next_lane == back
-    if on_way:
+    top_mps = min(me.speed_mps + kind.accel_mps2 * s.step_s, kind.top_mps)
+    reach_m = -1.0  # most leaders are far away: then no speed has to be found
+    if gap_m >= 0.0 and not s.ballistic:
+        reach_m = gap_m + brake_gap(other.speed_mps, max(kind.decel_mps2, k.decel_mps2), s.step_s, False)
+    if reach_m >= 0.0 and stops_within(reach_m, max(v, v_pass), kind.decel_mps2, kind.tau_s, s.step_s):
+        safe = top_mps
+    elif on_way:
         safe = follow_speed(
             gap_m, me.speed_mps, other.speed_mps, k.decel_mps2, kind.decel_mps2, kind.emergency_mps2, kind.tau_s,
             s.step_s, s.ballistic,
@@ -86,14 +93,16 @@ def _follow(road, t, s, i, j, gap_m, seen_m, lane, first, last, v, v_pass):  # t
         if road.lane[before].internal:
             stop_m -= road.lane[before].length_m
         safe = halt_speed(stop_m, me.speed_mps, kind.decel_mps2, kind.emergency_mps2, s.step_s, s.ballistic)
-    safe = min(safe, me.speed_mps + kind.accel_mps2 * s.step_s, kind.top_mps)
+    safe = min(safe, top_mps)
     if last >= 0:
-        later = follow_speed(
-            gap_m, t.item[last].leave_mps, other.speed_mps, k.decel_mps2, kind.decel_mps2, kind.emergency_mps2,
-            kind.tau_s, s.step_s, s.ballistic,
-        )  # fmt: skip
-        later = min(later, t.item[last].leave_mps + kind.accel_mps2 * s.step_s, kind.top_mps)
-        t.item[last].leave_mps = min(t.item[last].leave_mps, later)
+        leave = t.item[last].leave_mps
+        if reach_m < 0.0 or not stops_within(reach_m, leave, kind.decel_mps2, kind.tau_s, s.step_s):
+            later = follow_speed(
+                gap_m, leave, other.speed_mps, k.decel_mps2, kind.decel_mps2, kind.emergency_mps2, kind.tau_s,
+                s.step_s, s.ballistic,
+            )  # fmt: skip
+            later = min(later, leave + kind.accel_mps2 * s.step_s, kind.top_mps)
+            t.item[last].leave_mps = min(leave, later)
     return min(v, safe), min(v_pass, safe)
 
 
@@ -157,7 +166,7 @@ def plan(road, t, s, i, first, lengths_m):  # type: ignore[no-untyped-def]
     dist_m = v_max * step_s + brake_gap(v_max, decel, step_s, s.ballistic) + v_max * kind.tau_s
     seen_m = road.lane[lane].length_m - me.position_m
     outside_m, inside_m = 0.0, seen_m if road.lane[lane].internal else 0.0
-    v_pass = min(speed_after(seen_m, v, accel, kind.top_mps), lane_v)
+    v_pass = lane_v if v >= lane_v else min(lane_v, speed_after(seen_m, v, accel, kind.top_mps))
     e, last, cursor = first, -1, me.cursor
     had_outside, slowed = False, False
     ahead = t.leader[i] if t.leader[i] < n else last_rear(road, t, lane)
@@ -219,7 +228,9 @@ def plan(road, t, s, i, first, lengths_m):  # type: ignore[no-untyped-def]
         stop_m = max(0.0, seen_m - offset_m)
         leaving = road.lane[me.lane].internal and last < 0
         request = (v > _EPS_MPS and not (slowed and not one.from_inside)) or leaving
-        v_wait = min(v, halt_speed(stop_m, v_i, stop_decel, kind.emergency_mps2, step_s, s.ballistic))
+        v_wait = v
+        if s.ballistic or not stops_within(stop_m, v, stop_decel, step_s, step_s):
+            v_wait = min(v, halt_speed(stop_m, v_i, stop_decel, kind.emergency_mps2, step_s, s.ballistic))
         item = t.item[e]
         item.link, item.vehicle, item.stopped_ahead = link, i, 0
         item.distance_m, item.space_m = seen_m, 0.0
@@ -248,12 +259,12 @@ def plan(road, t, s, i, first, lengths_m):  # type: ignore[no-untyped-def]
             request = False  # nobody goes first and all wait for each other: somebody lets go
         arrives_s = arrival_time(seen_m, v_i if s.ballistic else v, arrival_mps, accel, decel)
         braking_mps = 0.0
-        if seen_m < brake_gap(v, decel, step_s, s.ballistic) + v * kind.tau_s:
+        if seen_m < dist_m and seen_m < brake_gap(v, decel, step_s, s.ballistic) + v * kind.tau_s:
             braking_mps = _braked(seen_m, v, arrival_mps, kind)
         next_lane = one.next_lane
-        leave_mps = min(
-            lane_top(road.lane[next_lane], me, kind), speed_after(one.length_m, arrival_mps, accel, kind.top_mps)
-        )
+        leave_mps = lane_top(road.lane[next_lane], me, kind)
+        if arrival_mps < leave_mps:
+            leave_mps = min(leave_mps, speed_after(one.length_m, arrival_mps, accel, kind.top_mps))
         item.arrival_ms = now_ms - milliseconds(step_s) + milliseconds(arrives_s)
         item.pass_mps, item.wait_mps, item.request = v, v_wait, request
         item.arrival_mps, item.braking_mps, item.leave_mps = arrival_mps, braking_mps, leave_mps
@@ -266,17 +277,20 @@ def plan(road, t, s, i, first, lengths_m):  # type: ignore[no-untyped-def]
             break
         lane = next_lane
         lane_v = lane_top(road.lane[lane], me, kind)
-        slower = free_speed(seen_m, v_i, lane_v, decel, step_s, s.ballistic)
-        if slower < comfortable - 1e-9:  # by more than rounding: that decides who just reaches a line
-            slower = comfortable
-        v = min(v, slower)
+        if v > lane_v:
+            slower = free_speed(seen_m, v_i, lane_v, decel, step_s, s.ballistic)
+            if slower < comfortable - 1e-9:  # by more than rounding: that decides who just reaches a line
+                slower = comfortable
+            v = min(v, slower)
         if road.lane[lane].internal:
             inside_m += road.lane[lane].length_m
         else:
             outside_m += road.lane[lane].length_m
         ahead = _last_on(road, t, lane, i)
         seen_m += road.lane[lane].length_m
-        v_pass = min(speed_after(road.lane[lane].length_m, v, accel, kind.top_mps), lane_v)
+        v_pass = lane_v
+        if v < lane_v:
+            v_pass = min(lane_v, speed_after(road.lane[lane].length_m, v, accel, kind.top_mps))
         last = e - 1
     _rewind(road, t, s, i, first, e, lengths_m)
     for k in range(first, e):
@@ -377,7 +391,7 @@ def _rewind(road, t, s, i, first, end, lengths_m):  # type: ignore[no-untyped-de
             goes_first(one)
             or e == first + 1
             or opened(
-                road, t, t.before, item.link, i, item.arrival_ms, item.arrival_mps, leave,
+                road.link, road.lane, road.response, t.vehicle, t.kind, t.before, item.link, i, item.arrival_ms, item.arrival_mps, leave,
                 min(1.0, me.waited_s / s.impatience_s), waited_ms, milliseconds(s.now_s), milliseconds(s.step_s),
             )
         )  # fmt: skip
