@@ -62,9 +62,16 @@ def unlink(t, i):  # type: ignore[no-untyped-def]
 def _prepare(road, t, s, active):  # type: ignore[no-untyped-def]
     """Lights, and the lists of who stands on each lane, with the front or with the rear only."""
     n, second = t.vehicle.shape[0], int(s.now_s)
-    for link in road.signalled:
-        signal = road.link[link].signal
-        road.link[link].state = road.signal_state[road.signal_start[signal] + second % road.signal_cycle[signal]]
+    cycle, phase = 0, 0
+    for k in range(len(road.signalled)):
+        signal = road.signal_of[k]
+        if road.signal_cycle[signal] != cycle:  # most lights have one cycle
+            cycle = road.signal_cycle[signal]
+            phase = second % cycle
+        letter = road.signal_state[road.signal_start[signal] + phase]
+        if letter != road.shown[k]:
+            road.shown[k] = letter
+            road.link[road.signalled[k]].state = letter
     for node in range(n, t.leader.shape[0]):
         t.leader[node] = t.follower[node] = node
     t.rear_head[:] = -1
@@ -89,14 +96,12 @@ def _prepare(road, t, s, active):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _forget(road, items, active, vehicle):  # type: ignore[no-untyped-def]
+def _forget(road, items, count):  # type: ignore[no-untyped-def]
     """Empty the lists of who approaches a line."""
-    for i in active:
-        me = vehicle[i]
-        for e in range(me.first_item, me.first_item + me.n_items):
-            link = items[e].link
-            if link != -1:
-                road.link[link if link >= 0 else -2 - link].approach = -1
+    for e in range(count):
+        link = items[e].link
+        if link != -1:
+            road.link[link if link >= 0 else -2 - link].approach = -1
 
 
 @inlined
@@ -364,7 +369,7 @@ def _compiled(stamp: int) -> Any:
             used += count
             kind = t.kind[me.kind]
             lengths_m += kind.length_m + kind.min_gap_m
-        _forget(road, t.before, active, t.vehicle)
+        _forget(road, t.before, len(t.before))
         for k in range(len(active)):
             me = t.vehicle[active[k]]
             me.first_item = firsts[k]
@@ -374,15 +379,20 @@ def _compiled(stamp: int) -> Any:
                 if item.link >= 0:
                     item.after = road.link[item.link].approach
                     road.link[item.link].approach = e
+        n_arrived, n_aside, n_waiting, n_over, longest_s = 0, 0, 0, 0, 0.0
         for i in active:
             _drive(road, t, s, i)
-        n_arrived, n_aside, n_waiting = 0, 0, 0
-        for i in active:
+            me = t.vehicle[i]
+            longest_s = max(longest_s, me.waited_s)
+            if me.n_behind > 0 or me.position_m > road.lane[me.lane].length_m - POSITION_M:
+                out[1, n_over] = i
+                n_over += 1
+        for i in out[1, :n_over]:
             if not _hand_over(road, t, s, i):
                 out[2, n_arrived] = i
                 n_arrived += 1
         change_lanes(road, t, s, active)
-        if aside < inf:
+        if longest_s > aside:
             for i in active:
                 me = t.vehicle[i]
                 if me.lane >= 0 and me.waited_s > aside and me.stop_edge != me.cursor:
@@ -401,7 +411,7 @@ def _compiled(stamp: int) -> Any:
                 me.waited_s += s.step_s
                 out[1, n_waiting] = i
                 n_waiting += 1
-        _forget(road, t.item, active, t.vehicle)
+        _forget(road, t.item, used)
         n_active = 0
         for lane in range(n_lanes):
             i = t.follower[n + lane]

@@ -19,13 +19,16 @@ def tables_of(m: LaneMap) -> Road:
     conflict = np.zeros(len(m.conflict_lane), CONFLICT)
     for name in CONFLICT.names or ():
         conflict[name] = getattr(m, f"conflict_{name}")
+    signalled = np.flatnonzero(m.link_signal >= 0).astype(np.int32)
     return Road(
         lane=_lanes(m),
         link=_links(m),
         response=m.response.astype(np.int32),
         conflict=conflict,
         edge_lane=m.edge_lane.astype(np.int32),
-        signalled=np.flatnonzero(m.link_signal >= 0).astype(np.int32),
+        signalled=signalled,
+        signal_of=m.link_signal[signalled].astype(np.int32),
+        shown=np.zeros(len(signalled), np.uint8),
         signal_start=m.signal_start.astype(np.int32),
         signal_cycle=m.signal_cycle_s.astype(np.int32),
         signal_state=m.signal_state,

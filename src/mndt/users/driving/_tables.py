@@ -18,35 +18,33 @@ VEHICLE: Final = np.dtype(
     [
         ("lane", np.int32),  # with the front bumper; -1 where nobody drives
         ("kind", np.int32),  # row of the table of kinds
-        ("route_start", np.int32),  # rows of the pool of routes: first edge, edge being driven, end
-        ("cursor", np.int32),
+        ("cursor", np.int32),  # rows of the pool of routes: edge being driven, end, first edge
         ("route_end", np.int32),
-        ("waits", np.int32),  # it will not cross the next line: nobody should follow into the junction behind it
-        ("n_behind", np.int32),  # lanes on which it still stands with its rear
-        ("behind", np.int32, (REACH,)),  # those lanes, the nearest first
-        ("first_item", np.int32),  # its rows of the table of lines ahead
-        ("n_items", np.int32),
         ("position_m", np.float64),  # of the front bumper, from the start of the lane
         ("speed_mps", np.float64),
-        ("accel_mps2", np.float64),  # of the last step
-        ("odometer_m", np.float64),  # since the trip began
-        ("waited_s", np.float64),  # standing, or waiting to drive off
         ("speed_factor", np.float64),  # the driver's own share of speed limits
+        ("waited_s", np.float64),  # standing, or waiting to drive off
+        ("first_item", np.int32),  # its rows of the table of lines ahead
+        ("n_items", np.int32),
+        ("waits", np.int32),  # it will not cross the next line: nobody should follow into the junction behind it
+        ("n_behind", np.int32),  # lanes on which it still stands with its rear
+        ("odometer_m", np.float64),  # since the trip began
+        ("accel_mps2", np.float64),  # of the last step
+        ("advice_mps", np.float64),  # not faster than this, to let somebody in or to fall in behind; inf = none
         ("entered_s", np.float64),  # when it drove into the junction it is in; `NEVER` outside or when it gave way
         ("entered_once_s", np.float64),  # the same, but kept when it gives way
         ("conflict_s", np.float64),  # when it drove into the part where ways cross
-        ("eager_left", np.float64),  # gathered wish to be one lane to the left
-        ("eager_right", np.float64),  # and to the right, see `_lane_change`
-        (
-            "advice_mps",
-            np.float64,
-        ),  # not faster than this, to let somebody in or to fall in behind somebody; inf = none
+        ("behind", np.int32, (REACH,)),  # lanes with its rear, the nearest first
+        ("route_start", np.int32),
         ("stop_edge", np.int32),  # row of the pool of routes with the next halt, -1 = none
         ("stop_m", np.float64),  # where it halts on that edge
         ("stop_s", np.float64),  # how long it still halts
-    ]
+        ("eager_left", np.float64),  # gathered wish to be one lane to the left
+        ("eager_right", np.float64),  # and to the right, see `_lane_change`
+    ],
+    align=True,
 )
-"""What a vehicle remembers from step to step."""
+"""What a vehicle remembers from step to step; what every vehicle needs in every step comes first."""
 
 ITEM: Final = np.dtype(
     [
@@ -65,7 +63,8 @@ ITEM: Final = np.dtype(
         ("waited_ms", np.int64),
         ("distance_m", np.float64),
         ("space_m", np.float64),  # room beyond
-    ]
+    ],
+    align=True,
 )
 """A line ahead of a vehicle, as its driver means to take it."""
 
@@ -106,14 +105,14 @@ LINK: Final = np.dtype(
         ("next_lane", np.int32),
         ("state", np.int32),  # letter shown now, by the light if there is one
         ("signal", np.int32),
-        ("cont", np.int32),
-        ("keep_clear", np.int32),
-        ("has_foes", np.int32),
+        ("cont", np.int8),
+        ("keep_clear", np.int8),
+        ("has_foes", np.int8),
         ("junction", np.int32),
         ("direction", np.int32),
-        ("from_inside", np.int32),
-        ("into_inside", np.int32),
-        ("after_waiting", np.int32),  # leaves a lane that begins at a waiting place inside a junction
+        ("from_inside", np.int8),
+        ("into_inside", np.int8),
+        ("after_waiting", np.int8),  # leaves a lane that begins at a waiting place inside a junction
         ("first_response", np.int32),
         ("response_end", np.int32),
         ("first_conflict", np.int32),
@@ -122,7 +121,8 @@ LINK: Final = np.dtype(
         ("length_m", np.float64),
         ("visibility_m", np.float64),
         ("radius_m", np.float64),
-    ]
+    ],
+    align=True,
 )
 
 CONFLICT: Final = np.dtype(
@@ -132,12 +132,13 @@ CONFLICT: Final = np.dtype(
         ("size_m", np.float64),
         ("foe_behind_m", np.float64),
         ("foe_size_m", np.float64),
-    ]
+    ],
+    align=True,
 )
 
 
 class Road(NamedTuple):
-    """`LaneMap` as compiled code takes it; `link.state` and `link.approach` (-1 between steps) are scratch."""
+    """`LaneMap` as compiled code takes it; `link.state` and `link.approach` (-1 between steps) are scratch, too."""
 
     lane: Array  # LANE
     link: Array  # LINK
@@ -145,6 +146,8 @@ class Road(NamedTuple):
     conflict: Array  # CONFLICT
     edge_lane: Array  # i32[edges + 1]
     signalled: Array  # i32: links with a light
+    signal_of: Array  # i32: their lights
+    shown: Array  # u8: the letters they show now; scratch
     signal_start: Array
     signal_cycle: Array
     signal_state: Array
