@@ -119,7 +119,7 @@ def test_resume_through_the_command_line(place: Path, monkeypatch: pytest.Monkey
 def test_a_real_ctrl_c_stops_cleanly(place: Path) -> None:
     code = "import fake_engine; fake_engine.install(slow=0.01); from mndt.cli import main; main()"
     process = subprocess.Popen(
-        [sys.executable, "-c", code, "run", "s.toml", "--minutes", "10", "--out", "a"],
+        [sys.executable, "-c", code, "run", "s.toml", "--minutes", "60", "--out", "a"],
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
         stderr=subprocess.PIPE,
         text=True,

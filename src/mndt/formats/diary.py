@@ -75,7 +75,7 @@ class Diary:
         keep = np.flatnonzero(new >= 0)
         keep = keep[np.lexsort((self.departure_s[keep], new[keep]))]
         names = ("departure_s", "arrival_s", "from_place", "to_place", "purpose", "mode")
-        return Diary(
+        return Diary(  # type: ignore[call-arg]
             tuple(self.names[p] for p in persons), new[keep], *(getattr(self, name)[keep] for name in names),
             self.place_x_m, self.place_y_m,
         )  # fmt: skip
@@ -218,8 +218,8 @@ def _times(
     if not np.isfinite(date).any():
         date = np.zeros(n)
         notes.append("no day is given: all trips are taken for one Monday's")
-    for k in np.flatnonzero(~np.isfinite(date)):
-        _refuse(refused, int(k), rows[k], "day", "missing", "a date, weekday or number", "fill it in", path)
+    for missing in np.flatnonzero(~np.isfinite(date)).tolist():
+        _refuse(refused, missing, rows[missing], "day", "missing", "a date, weekday or number", "fill it in", path)
     until = np.where(np.isfinite(own_day[1]), own_day[1], date)
     return _whole((date * DAY_S + value[0], until * DAY_S + value[1]), float(np.nanmin(date, initial=1e12))), notes
 

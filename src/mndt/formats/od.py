@@ -99,7 +99,7 @@ def read(path: str | Path, zones: str | Path | None = None) -> tuple[OdMatrix, O
         try:
             trips = _number(row, trips_column, 0.0, 1e12, table.decimal_comma, where)
             if pair is None:
-                both: tuple[object, object] = tuple(
+                both: tuple[object, ...] = tuple(
                     _zone(row, found[f"{side}_place"], known, where) for side in ("from", "to")
                 )
             else:
@@ -178,7 +178,7 @@ def _indexed(
         row_of = {name: row for row, name in enumerate(names)}
         at = np.array([[row_of[str(a)], row_of[str(b)]] for a, b in ends], int)
         return names, np.array([known[name] for name in names], float), at[:, 0], at[:, 1]
-    xy = np.array([[*a, *b] for a, b in ends], float)  # type: ignore[misc]
+    xy = np.array([[*a, *b] for a, b in ends], float)  # type: ignore[misc, type-var]
     points = np.vstack([xy[:, :2], xy[:, 2:]])
     zone = np.unique(points, axis=0, return_inverse=True)[1].reshape(-1)
     n = int(zone.max()) + 1

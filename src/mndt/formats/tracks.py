@@ -83,7 +83,7 @@ class Chunks:
             found.append(f"{self.nameless:,} records without an id: left out")
         if self.nowhere:
             found.append(f"{self.nowhere:,} records without a time or a position: left out")
-        return TrackTable(tuple(self.row_of), *joined, tuple(found))
+        return TrackTable(tuple(self.row_of), *joined, tuple(found))  # type: ignore[call-arg, arg-type]
 
 
 def read_tracks(path: str | Path, box: Box, *, net: NetPlace | None = None, begin_s: float | None = None) -> TrackTable:

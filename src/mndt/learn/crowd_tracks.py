@@ -64,7 +64,7 @@ class Scene:
     def scored(self) -> Bool[Array, "samples walkers"]:
         """Samples at which the distance to the truth counts."""
         t = np.arange(0, len(self.xy_m), EVERY)[:, None]
-        return (t > self.first) & (t <= self.last) & self.leaves
+        return np.asarray((t > self.first) & (t <= self.last) & self.leaves)
 
     def companions(self) -> Bool[Array, "walkers walkers"]:
         """Pairs who walk together: median distance below 1.5 m over at least three common samples."""

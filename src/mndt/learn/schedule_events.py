@@ -197,4 +197,4 @@ class _Recorder:
         names = ("x", "choice", "places", "open", "travel", "now", "limit", "leave", "ends", "target", "jump",
                  "minutes", "valid")  # fmt: skip
         columns = [cut(getattr(self, name))[keep] for name in names]
-        return Chunks(*columns, np.repeat(np.arange(n, dtype=np.int32), pieces)[keep])
+        return Chunks(*columns, np.repeat(np.arange(n, dtype=np.int32), pieces)[keep])  # type: ignore[call-arg]

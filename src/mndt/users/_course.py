@@ -70,7 +70,7 @@ class Course:
     def weekday(self) -> Array:
         """Row of the weekday today."""
         day = self.days[np.arange(len(self.days)), np.minimum(self.day, self.days.shape[1] - 1)]
-        return np.maximum(day, 0) % 7
+        return np.asarray(np.maximum(day, 0) % 7)
 
     @property
     def limit_h(self) -> Array:
@@ -87,7 +87,7 @@ class Course:
 
     def log_distance(self, metres: Array) -> Array:
         """Logarithm of a distance in units of the scale, at least 1/300 of it."""
-        return np.log(np.maximum(metres, self.scale_m / 300.0) / self.scale_m).astype(np.float32)
+        return np.asarray(np.log(np.maximum(metres, self.scale_m / 300.0) / self.scale_m).astype(np.float32))
 
     def inputs(self, rows: Array) -> Array:
         """[rows, N_INPUTS + traits]: what is known before the next departure."""

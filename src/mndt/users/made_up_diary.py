@@ -56,12 +56,13 @@ def made_up_diary(n: int, rng: np.random.Generator, days: int = 14) -> Diary:
                 free = depart + 180.0 + distance / (2.0 + 10.0 * distance / (distance + 4000.0))
                 rows.append((person, depart, free, here, there))
                 here = there
-    person, depart, arrive, origin, target = (np.array(column) for column in zip(*rows, strict=True))
+    columns = [np.array(column) for column in zip(*rows, strict=True)]
     unknown = np.full(len(rows), -1, np.int8)
     at = np.array(xy)
     return Diary(
-        tuple(str(k) for k in np.unique(person)), np.unique(person, return_inverse=True)[1].astype(np.int32),
-        depart, arrive, origin.astype(np.int32), target.astype(np.int32), unknown, unknown, at[:, 0], at[:, 1],
+        tuple(str(k) for k in np.unique(columns[0])), np.unique(columns[0], return_inverse=True)[1].astype(np.int32),
+        columns[1], columns[2], columns[3].astype(np.int32), columns[4].astype(np.int32), unknown,
+        unknown, at[:, 0], at[:, 1],
     )  # fmt: skip
 
 

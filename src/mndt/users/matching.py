@@ -71,7 +71,7 @@ def distances(
     """Beelines between all pairs; within an area half the square root of its ground, and at least 10 m."""
     d = np.hypot(x_m[:, None] - x_m, y_m[:, None] - y_m)
     np.fill_diagonal(d, 0.5 * np.sqrt(ground_m2))
-    return np.maximum(d, 10.0)
+    return np.asarray(np.maximum(d, 10.0))
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,7 @@ def mode_by_shares(
     total = np.cumsum(shares, axis=1)
     total /= total[:, -1:]
     hit = (total[band] <= rng.random(len(distance_m))[:, None]).sum(axis=1)
-    return (Mode.WALK + np.minimum(hit, 2)).astype(np.int8)
+    return np.asarray((Mode.WALK + np.minimum(hit, 2)).astype(np.int8))
 
 
 def policy_of(laws: ScheduleLaws, parameters: UserParameters) -> ModePolicy:

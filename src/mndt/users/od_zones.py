@@ -77,7 +77,7 @@ def areas_in_zones(city: City, matrix: Matrix) -> Int32[Array, "areas"]:
     width, depth = city.frame.width_m, city.frame.depth_m
     dx = np.maximum(np.maximum(-centre[:, 0], centre[:, 0] - width), 0.0)
     dy = np.maximum(np.maximum(-centre[:, 1], centre[:, 1] - depth), 0.0)
-    spacing = cKDTree(centre).query(centre, k=2)[0][:, 1] if len(centre) > 1 else np.array([np.inf])
+    spacing = np.asarray(cKDTree(centre).query(centre, k=2)[0])[:, 1] if len(centre) > 1 else np.array([np.inf])
     spacing = np.where(np.isfinite(spacing), spacing, np.hypot(width, depth))
     near = np.flatnonzero(np.hypot(dx, dy) <= 0.5 * spacing)
     if not len(near):

@@ -48,7 +48,7 @@ class PointProcess:
 
     def standard(self, traits: Array) -> Array:
         """Traits in deviations from the mean."""
-        return np.clip((traits - self.mean) / self.deviation, -4.0, 4.0)
+        return np.asarray(np.clip((traits - self.mean) / self.deviation, -4.0, 4.0))
 
     def draw_people(self, n: int, rng: np.random.Generator) -> tuple[Templates, Array]:
         """`n` people: observation days of persons of the diary, each equally often, and traits, smoothed."""
@@ -189,7 +189,7 @@ class Drawing:
         log_weight, mean, width = net.travelling(np, self.process.weights, inputs)
         k, one = _pick(log_weight, self.rng), np.arange(len(rows))
         minutes = np.exp(mean[one, k] + width[one, k] * self.rng.standard_normal(len(rows)))
-        return np.clip(60.0 * minutes, 30.0, 30 * 3600.0)
+        return np.asarray(np.clip(60.0 * minutes, 30.0, 30 * 3600.0))
 
     def _real(self, rows: Array, leave_h: Array, lasts_s: Array) -> tuple[Array, Array]:
         """Departure and arrival since a Monday's midnight."""
@@ -243,14 +243,14 @@ def draw_departure(mixture: tuple[Array, ...], now_h: Array, limit_h: Array, rng
     by_clock = clock_mean[one, i] + clock_width[one, i] * q
     even = now_h + u * (limit_h - now_h)
     leave = np.where(k == low.shape[1], even, np.where(k < waits, waited, by_clock))
-    return np.clip(leave, now_h + 1.0 / 120.0, np.maximum(limit_h - 1.0 / 3600.0, now_h + 1.0 / 120.0))
+    return np.asarray(np.clip(leave, now_h + 1.0 / 120.0, np.maximum(limit_h - 1.0 / 3600.0, now_h + 1.0 / 120.0)))
 
 
 def _pick(log_weight: Array, rng: np.random.Generator) -> Array:
     """One column for each row, by its probability."""
     total = np.cumsum(np.exp(log_weight), axis=1)
     hit = (total < (rng.random(len(log_weight)) * total[:, -1])[:, None]).sum(axis=1)
-    return np.minimum(hit, log_weight.shape[1] - 1)
+    return np.asarray(np.minimum(hit, log_weight.shape[1] - 1))
 
 
 def _some(log_gate: Array, frames: tuple[Array, ...], rows: Array) -> tuple[Array, tuple[Array, ...]]:
@@ -267,7 +267,7 @@ def save(process: PointProcess, path: Path) -> None:
     content |= {name: getattr(process, name) for name in names}
     numbers = np.array([VERSION, process.scale_m, process.bandwidth])
     with whole_file(path) as part, part.open("wb") as stream:
-        np.savez_compressed(stream, schedule_point_process=numbers, **content)
+        np.savez_compressed(stream, schedule_point_process=numbers, **content)  # type: ignore[arg-type]
 
 
 def load(path: Path) -> PointProcess:
@@ -289,7 +289,7 @@ def load(path: Path) -> PointProcess:
         raise InputError("weights", path, allowed=allowed, fix="train them with this version")
     templates = Templates(*(content[f"template_{name}"] for name in _TEMPLATE))
     _, scale, bandwidth = content["schedule_point_process"]
-    return PointProcess(
+    return PointProcess(  # type: ignore[call-arg]
         weights, templates, content["mean"], content["deviation"], float(scale), float(bandwidth),
         *(content[f"place_{name}"] for name in ("x_m", "y_m", "visits")), content["day_shares"],
     )  # fmt: skip

@@ -105,7 +105,7 @@ def _spacing(x: Array, y: Array) -> Array:
     if len(x) < 2:
         return np.full(len(x), 100.0)
     xy = np.column_stack([x, y])
-    return np.maximum(np.asarray(cKDTree(xy).query(xy, k=2)[0][:, 1]), 10.0)
+    return np.asarray(np.maximum(np.asarray(cKDTree(xy).query(xy, k=2)[0])[:, 1], 10.0))
 
 
 def _table(parts: list[tuple[Array, Steps, int]], x: Array, y: Array) -> TripTable:

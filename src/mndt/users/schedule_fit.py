@@ -278,4 +278,4 @@ def _main_places(diary: Diary, home: Array) -> Int32[Array, "persons"]:
 
 def _steps_m(diary: Diary) -> Float64[Array, "trips"]:
     x, y = diary.place_x_m, diary.place_y_m
-    return np.hypot(x[diary.to_place] - x[diary.from_place], y[diary.to_place] - y[diary.from_place])
+    return np.asarray(np.hypot(x[diary.to_place] - x[diary.from_place], y[diary.to_place] - y[diary.from_place]))

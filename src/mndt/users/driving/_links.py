@@ -94,7 +94,7 @@ def _braking_arrival(arrival_ms, foe_ms, impatience, distance_m, decel_mps2, now
 
 
 @inner
-def opened(
+def opened(  # type: ignore[no-untyped-def]
     links,
     lanes,
     response,
@@ -110,7 +110,7 @@ def opened(
     waited_ms,
     now_ms,
     step_ms,
-):  # type: ignore[no-untyped-def]
+):
     """Whether nobody who goes first is in the way of vehicle i crossing a line at that time and speed."""
     one = links[link]
     if is_red(one):

@@ -132,7 +132,8 @@ def _decide(road, t, s, i):  # type: ignore[no-untyped-def]
             break
         impatience = min(1.0, me.waited_s / s.impatience_s) if can_brake else 1.0
         is_open = yellow or opened(
-            road.link, road.lane, road.response, t.vehicle, t.kind, t.item, item.link, i, item.arrival_ms, item.arrival_mps, item.leave_mps, impatience, waited_ms,
+            road.link, road.lane, road.response, t.vehicle, t.kind, t.item, item.link, i,
+            item.arrival_ms, item.arrival_mps, item.leave_mps, impatience, waited_ms,
             now_ms, milliseconds(s.step_s),
         )  # fmt: skip
         if is_open and not goes_first(one) and not after_major(road, one) and not one.cont:

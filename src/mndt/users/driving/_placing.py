@@ -102,7 +102,7 @@ class Placing:
             gap_m = at_m - kind.length_m - other.kind.min_gap_m - other.position_m
             if gap_m < 0 or _behind(gap_m, speed, kind, other.kind) < other.speed_mps:
                 return -1.0
-        return speed
+        return speed  # type: ignore[no-any-return]
 
 
 def _behind(gap_m: float, leader_mps: float, leader: Kind, kind: Kind) -> float:

@@ -391,7 +391,8 @@ def _rewind(road, t, s, i, first, end, lengths_m):  # type: ignore[no-untyped-de
             goes_first(one)
             or e == first + 1
             or opened(
-                road.link, road.lane, road.response, t.vehicle, t.kind, t.before, item.link, i, item.arrival_ms, item.arrival_mps, leave,
+                road.link, road.lane, road.response, t.vehicle, t.kind, t.before, item.link, i,
+                item.arrival_ms, item.arrival_mps, leave,
                 min(1.0, me.waited_s / s.impatience_s), waited_ms, milliseconds(s.now_s), milliseconds(s.step_s),
             )
         )  # fmt: skip
