@@ -22,6 +22,9 @@ POINTS_PER_AREA: Final = 24
 INDOOR_PACE: Final = 0.65
 """Indoors people stroll at about two thirds of their pace outdoors (assumed)."""
 DOOR_M: Final = 1.0
+LOOK_AGAIN_S: Final = 8.0
+"""Whoever is held up looks for another way that often."""
+
 HELD_UP_MPS: Final = 0.05
 FROM_WALLS_M: Final = 0.5
 """Where people stand and turn: nearer to walls they would be pushed away."""
@@ -307,8 +310,9 @@ class Indoor:
         columns["via"][rows] = people.via[moved]
         columns["patience_s"][rows] -= 1.0
         ends = rows[~people.walking[moved] | (columns["patience_s"][rows] <= 0.0)]
-        # whoever is held up looks for his way anew
-        columns["aim"][rows[speed[rows] < HELD_UP_MPS]] = -1
+        # whoever is held up looks for his way anew, every few seconds
+        looks = np.floor(columns["patience_s"][rows]) % LOOK_AGAIN_S == 0
+        columns["aim"][rows[looks & (speed[rows] < HELD_UP_MPS)]] = -1
         columns["aim"][ends], columns["patience_s"][ends] = -1, 0.0
         columns["velocity_x_mps"][ends] = columns["velocity_y_mps"][ends] = 0.0
         columns["goal_x_m"][ends], columns["goal_y_m"][ends] = x[ends], y[ends]

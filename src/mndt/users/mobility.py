@@ -28,6 +28,9 @@ __all__ = ["MobilitySource", "OwnMemory", "OwnMobility", "RecordedTracks", "Stra
 
 Array = np.ndarray
 
+DOOR_WAIT_S: Final = 300
+"""Whoever has not reached the door so long after his time to leave sets out from where he is."""
+
 VEHICLE_CLASS: Final = {Mode.CAR: 0, Mode.BICYCLE: 1}
 """Rows of `mndt.users.driving.vehicles.KINDS`."""
 
@@ -143,6 +146,7 @@ class OwnMobility:
         plan, users = self.population, memory.users
         waiting = np.flatnonzero((users.mode == Mode.INSIDE) & (memory.next_trip < plan.trip_start[1:]))
         due = waiting[plan.departure_s[memory.next_trip[waiting]] <= time_s]
+        due, memory = self._at_doors(memory, due, time_s)
         if not len(due):
             return memory
         trip, next_trip = memory.next_trip[due], memory.next_trip.copy()
@@ -151,6 +155,20 @@ class OwnMobility:
         origin, target = users.area[due], plan.to_area[trip]
         moves = origin != target
         return self._set_out(memory, due[moves], trip[moves], origin[moves], time_s, rng)
+
+    def _at_doors(
+        self, memory: OwnMemory, due: Int64[Array, "n"], time_s: int
+    ) -> tuple[Int64[Array, "some"], OwnMemory]:
+        """Who wants to leave an area walks to its door first; who is there, or late by `DOOR_WAIT_S`, goes."""
+        if not len(due):
+            return due, memory
+        plan, users, trip = self.population, memory.users, memory.next_trip[due]
+        moves = users.area[due] != plan.to_area[trip]
+        rows = due[moves]
+        stays, there = self.indoor.leave(memory.stays, rows, users.area[rows], users.x_m[rows], users.y_m[rows])
+        ready = ~moves
+        ready[moves] = there | (time_s - plan.departure_s[trip[moves]] > DOOR_WAIT_S)
+        return due[ready], replace(memory, stays=stays)
 
     def _set_out(
         self,
@@ -183,8 +201,8 @@ class OwnMobility:
             users=_changed(memory.users, rows[possible], mode=Mode.WALK, area=-1),
         )
         go = possible[on_foot]
-        goal = (goal_x[on_foot][go], goal_y[on_foot][go])
-        memory = self._begin_walk(memory, rows[on_foot][go], goal, _kept(foot, go))
+        door = self.indoor.door(target[on_foot][go])
+        memory = self._begin_walk(memory, rows[on_foot][go], door, _kept(foot, go))
         drives = possible & ~on_foot
         return self._begin_walk(memory, rows[drives], self._kerb(origin[drives]), None)
 
@@ -205,15 +223,15 @@ class OwnMobility:
         return self._mount(self._enter(memory, rows[~mounts]), rows[mounts])
 
     def _enter(self, memory: OwnMemory, rows: Int32[Array, "n"]) -> OwnMemory:
-        """Trips end: people are inside their target area."""
+        """Trips end: people are inside the door of their target area and walk on to their place."""
         if not len(rows):
             return memory
-        x, y = memory.goal_x_m[rows], memory.goal_y_m[rows]
         area = self.population.to_area[memory.trip[rows]]
+        x, y = self.indoor.door(area)
         return replace(
             memory,
             users=_changed(memory.users, rows, x_m=x, y_m=y, mode=Mode.INSIDE, area=area),
-            stays=Stays(_put(memory.stays.goal_x_m, rows, x), _put(memory.stays.goal_y_m, rows, y)),
+            stays=memory.stays.towards(rows, memory.goal_x_m[rows], memory.goal_y_m[rows]),
             trip=_put(memory.trip, rows, -1),
             n_arrived=memory.n_arrived + len(rows),
         )
@@ -240,8 +258,8 @@ class OwnMobility:
             return memory
         x, y = self._kerb(self.population.to_area[memory.trip[arrived]])
         users = _changed(memory.users, arrived, x_m=x, y_m=y, speed_mps=0.0, mode=Mode.WALK)
-        goal = (memory.goal_x_m[arrived], memory.goal_y_m[arrived])
-        return self._begin_walk(replace(memory, users=users), arrived, goal, None)
+        door = self.indoor.door(self.population.to_area[memory.trip[arrived]])
+        return self._begin_walk(replace(memory, users=users), arrived, door, None)
 
     def _stay(self, memory: OwnMemory, rng: np.random.Generator) -> OwnMemory:
         """People inside stand, sit or walk about."""
@@ -262,7 +280,7 @@ class OwnMobility:
         plan = self.population
         origin = plan.from_area[trip]
         x, y = self.indoor.random_point(origin, rng)
-        stays = Stays(_put(memory.stays.goal_x_m, rows, x), _put(memory.stays.goal_y_m, rows, y))
+        stays = memory.stays.towards(rows, x, y)
         users = _changed(memory.users, rows, x_m=x, y_m=y, area=origin)
         memory = self._set_out(replace(memory, users=users, stays=stays), rows, trip, origin, time_s, rng)
         share = np.zeros(self.n_users)

@@ -52,7 +52,7 @@ ITEM: Final = np.dtype(
         ("vehicle", np.int32),
         ("after", np.int32),  # the next in the link's list of who approaches it
         ("request", np.int32),  # it means to cross
-        ("stopped_ahead", np.int32),  # beyond it somebody stands or waits
+        ("stopped_ahead", np.int64),  # beyond it somebody stands or waits
         ("pass_mps", np.float64),  # speed now if it may cross
         ("wait_mps", np.float64),  # speed now if it has to stop
         ("leave_mps", np.float64),  # estimated speed when leaving the junction
