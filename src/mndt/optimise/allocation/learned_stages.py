@@ -1,0 +1,64 @@
+"""Stages of the chain that are learned, with the weights of the package unless others are given."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import as_file, files
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int32
+
+from mndt.learn.edge_weights import Weights, block_features, choose_cells, forward, read_edges
+from mndt.optimise.allocation.stages import Task, hungarian_blocks
+
+Array = np.ndarray
+
+
+@cache
+def shipped_edges() -> Weights:
+    """Networks of edges in the package."""
+    with as_file(files("mndt.data") / "allocation_edges.npz") as path:
+        return read_edges(path)
+
+
+def learned_cells(
+    task: Task, weights: Weights, noise: float = 0.0, asked: list[Any] | None = None
+) -> Int32[Array, "users"]:
+    """The assignment of largest learned reward plus lambda times cost.
+
+    Args:
+        task: the step.
+        weights: of the networks.
+        noise: bit/s/Hz by which values are disturbed, for training: else other edges are never tried.
+        asked: gathers features of the edges taken and whose they are, for training.
+    """
+    edges = task.edges
+    reward, cost = forward(np, weights, "cell", edges.features)
+    value = reward + np.float32(task.lambda_) * cost
+    if noise:
+        value = value + task.rng("explore").gumbel(0.0, noise, value.shape).astype(np.float32)
+    cell = choose_cells(value, edges, task.strength, task.moment.limits.places)
+    if asked is not None:
+        taken = edges.cell == cell[:, None]
+        asked.append((edges.features[taken], np.flatnonzero(taken.any(axis=1))))
+    return cell
+
+
+def learned_blocks(
+    task: Task, cell: Int32[Array, "users"], weights: Weights, noise: float = 0.0, asked: list[Any] | None = None
+) -> Int32[Array, "users"]:
+    """Cell by cell the Hungarian method on learned reward plus lambda times cost."""
+    rng = task.rng("explore")
+
+    def score(*terms: Any) -> Array:
+        reward, cost = forward(np, weights, "block", block_features(*terms))
+        value = reward + np.float32(task.lambda_) * cost
+        return value + rng.gumbel(0.0, noise, value.shape).astype(np.float32) if noise else value
+
+    taken: list[tuple[Any, ...]] | None = None if asked is None else []
+    block = hungarian_blocks(task, cell, score, taken)
+    if asked is not None and taken is not None:
+        rows = [block_features(*terms)[np.arange(len(who)), at] for who, terms, at in taken]
+        asked.append((np.concatenate(rows), np.concatenate([who for who, _, _ in taken])))
+    return block

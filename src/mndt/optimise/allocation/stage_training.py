@@ -1,0 +1,119 @@
+"""Training of the learned stages in the chain they work in."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import numpy as np
+
+from mndt.learn.block_graph import credit, lay_out
+from mndt.learn.edge_weights import HIDDEN, Weights, fit_edges, start_weights
+from mndt.optimise.allocation.learned_stages import learned_blocks, learned_cells
+from mndt.optimise.allocation.problem import Choice, Episode, Moment
+from mndt.optimise.allocation.stages import Task, equal_demand, gradient_power
+from mndt.parallel import bar
+from mndt.streams import Streams
+
+Array = np.ndarray
+Scenario = Callable[[int], Episode]
+"""Seed -> episode."""
+
+FIRST_SEED: Final = 1000
+"""Of training; nothing below is ever trained on."""
+NOISE: Final = 0.3
+"""bit/s/Hz of exploration at first; falls to a fifth."""
+LAMBDAS: Final = (0.5, 1.0, 2.0, 4.0)
+KEPT_ROUNDS: Final = 8
+UPDATES: Final = 300
+KEPT_BLOCKS: Final = 60_000
+
+Credit = Literal["own", "all"]
+
+
+@dataclass(frozen=True)
+class EdgeFit:
+    """Networks of edges and how they came about."""
+
+    weights: Weights
+    error: dict[str, float]  # mean absolute, of reward and cost together, bit/s/Hz
+    rounds: int
+    seconds: float
+    curve: list[dict[str, float]]  # of every round: throughput and satisfied part by user and step
+
+
+def train_edges(
+    scenario: Scenario, *, minutes: float = 5.0, rounds: int | None = None, credit_to: Credit = "all", seed: int = 0,
+    power: Callable[..., Array] = gradient_power, weights: Weights | None = None,
+) -> EdgeFit:  # fmt: skip
+    """Train both networks of edges on what came of the edges they chose.
+
+    Every round plays one episode of a new seed with a lambda of its own, notes features and outcome of
+    each edge taken, and regresses on the last rounds.
+
+    Args:
+        scenario: seed -> episode; seeds begin at `FIRST_SEED`.
+        minutes: budget.
+        rounds: or an exact number of rounds, for equal bytes whatever the machine.
+        credit_to: "own": the user's own rate and satisfied part, as the paper writes it; "all": less what
+            the others lose by him.
+        seed: of weights, exploration and order.
+        power: stage that follows.
+        weights: to go on from.
+    """
+    began = time.monotonic()
+    weights = start_weights("cell", seed) | start_weights("block", seed) if weights is None else weights
+    rng, notes, curve = np.random.default_rng(seed), [], []
+    error: dict[str, float] = {}
+    with bar("training of edges", rounds) as advance:
+        n = 0
+        while n < (rounds or 10**6) and (rounds or time.monotonic() - began < 60.0 * minutes):
+            share = n / rounds if rounds else (time.monotonic() - began) / (60.0 * minutes)
+            noise = NOISE * (1.0 - 0.8 * share)
+            lambda_ = float(rng.choice(LAMBDAS))
+            note, line = _play(scenario(FIRST_SEED + n), weights, noise, lambda_, credit_to, power, seed + n)
+            notes = [*notes[-KEPT_ROUNDS + 1 :], note]
+            curve.append(line)
+            for prefix in HIDDEN:
+                x, y = (np.concatenate([note[prefix][i] for note in notes]) for i in (0, 1))
+                weights, error[prefix] = fit_edges(prefix, weights, x, y, updates=UPDATES, seed=seed + n)
+            n += 1
+            advance()
+    return EdgeFit(weights, error, n, time.monotonic() - began, curve)
+
+
+def _play(
+    episode: Episode, weights: Weights, noise: float, lambda_: float, credit_to: Credit, power: Any, seed: int
+) -> tuple[dict[str, tuple[Array, Array]], dict[str, float]]:
+    """One episode: features and outcomes of the edges taken, and a line of the curve."""
+    cells: list[Any] = []
+    blocks: list[Any] = []
+    targets, streams = [], Streams(seed)
+    moment: Moment | None = episode.start()
+    total = np.zeros(2)
+    while moment is not None:
+        task = Task(moment, equal_demand(moment), lambda_, streams)
+        cell = learned_cells(task, weights, noise, cells)
+        block = learned_blocks(task, cell, weights, noise, blocks)
+        choice = Choice(cell, block, power(task, cell, block))
+        had, worth = outcome(task, choice)
+        targets.append(worth if credit_to == "all" else had)
+        total += had.mean(axis=1)
+        moment, _ = episode.advance(moment, choice)
+    out = {}
+    for prefix, asked in (("cell", cells), ("block", blocks)):
+        x = np.concatenate([features for features, _ in asked])
+        y = np.concatenate([target[:, who].T for target, (_, who) in zip(targets, asked, strict=True)])
+        out[prefix] = x, y.astype(np.float32)
+    n = episode.n_steps
+    return out, {"lambda": lambda_, "throughput": total[0] / n, "satisfied": total[1] / n, "noise": noise}
+
+
+def outcome(task: Task, choice: Choice) -> tuple[Array, Array]:
+    """Rate and satisfied part of every user: his own, and with what the others lose by him taken off."""
+    limits = task.moment.limits
+    graph = lay_out(task.moment.gain, choice.cell, choice.block, limits.power_w, limits.n_blocks, limits.noise_w)
+    had, worth = credit(graph, graph.spread(choice.power_w), graph.spread(task.demand))
+    return np.stack([graph.gather(row) for row in had]), np.stack([graph.gather(row) for row in worth])

@@ -1,0 +1,227 @@
+"""Stages of the chain that learn nothing: demand, association, blocks and power, each decided after the other.
+
+What every stage works for is ``sum over u of rate[u] + lambda * min(rate[u], demand[u])``, demand[u] being
+what the first stage asks for in this step; 0 for everyone ignores demands.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final, Protocol
+
+import numpy as np
+from jaxtyping import Float32, Int32
+
+from mndt.learn.edge_weights import CellEdges, cell_edges, choose_cells
+from mndt.optimise.allocation.problem import Moment
+from mndt.optimise.allocation.solver import NORMAL, Worth
+from mndt.streams import Streams
+
+Array = np.ndarray
+
+POWER_STEPS: Final = 20
+WMMSE_STEPS: Final = 20
+DAMP: Final = 0.5
+"""Of the linear price of interference, an overestimate."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a stage is told: the state, and what the first stage asks for."""
+
+    moment: Moment
+    demand: Float32[Array, "users"]  # single-step, bit/s/Hz
+    lambda_: float  # worth of a bit/s/Hz up to it, on top of 1
+    streams: Streams
+
+    def rng(self, stage: str) -> np.random.Generator:
+        """Randomness of a stage in this step."""
+        return self.streams.generator(stage, self.moment.step)
+
+    @cached_property
+    def worth(self) -> Worth:
+        """Of the users' rates."""
+        n = len(self.demand)
+        return Worth(np.ones(n, np.float32), np.full(n, self.lambda_, np.float32), self.demand)
+
+    @cached_property
+    def strength(self) -> Float32[Array, "users cells"]:
+        """Received power of every cell at its full power in W."""
+        return self.moment.gain * self.moment.limits.power_w
+
+    @cached_property
+    def edges(self) -> CellEdges:
+        """Users and their strongest cells; load and power are those last seen."""
+        moment, limits, before = self.moment, self.moment.limits, self.moment.previous
+        n_cells = len(limits.power_w)
+        if before is None:
+            load = np.bincount(self.strength.argmax(axis=1), minlength=n_cells)
+            used_w = np.where(load > 0, limits.power_w, 0.0)
+            present = None
+        else:
+            load = np.bincount(before.cell, minlength=n_cells)
+            used_w, present = np.bincount(before.cell, before.power_w, n_cells), before.cell
+        return cell_edges(
+            moment.gain, limits.power_w, limits.noise_w, limits.n_blocks, self.demand, load, used_w, present
+        )
+
+
+class PlaceBlocks(Protocol):
+    """Scores the edges between the users of one cell and its blocks."""
+
+    def __call__(self, rate: Array, heard: Array, harm: Array, power_w: float, demand: Array, number: Array) -> Array:
+        """Larger is better; arguments as in `mndt.learn.edge_weights.block_features`."""
+
+
+def equal_demand(moment: Moment) -> Float32[Array, "users"]:
+    """What is unmet, in equal parts over the steps left."""
+    return (moment.unmet / moment.steps_left).astype(np.float32)
+
+
+def no_demand(moment: Moment) -> Float32[Array, "users"]:
+    """Demands are ignored."""
+    return np.zeros(len(moment.demand), np.float32)
+
+
+def strongest_cells(task: Task) -> Int32[Array, "users"]:
+    """The cell received strongest at full power; where places are short, least loss in dB in total."""
+    edges = task.edges
+    return choose_cells(edges.features[..., 1], edges, task.strength, task.moment.limits.places)
+
+
+def exact_cells(task: Task) -> Int32[Array, "users"]:
+    """The assignment of largest worth, the rates foretold from load and interference as last seen."""
+    rate = task.edges.features[..., 0]
+    value = rate + task.lambda_ * np.minimum(rate, task.demand[:, None])
+    return choose_cells(value, task.edges, task.strength, task.moment.limits.places)
+
+
+def kept_blocks(task: Task, cell: Int32[Array, "users"]) -> Int32[Array, "users"]:
+    """Who stays in his cell keeps his block, the others get free ones at random."""
+    limits, before = task.moment.limits, task.moment.previous
+    block = np.full(len(cell), -1, np.int32)
+    if before is not None:
+        stays = before.cell == cell
+        block[stays] = before.block[stays]
+    return _fill_blocks(block, cell, limits.n_blocks, task.rng("blocks"))
+
+
+def random_blocks(task: Task, cell: Int32[Array, "users"]) -> Int32[Array, "users"]:
+    """Any blocks, no two alike in a cell."""
+    return _fill_blocks(np.full(len(cell), -1, np.int32), cell, task.moment.limits.n_blocks, task.rng("blocks"))
+
+
+def _fill_blocks(block: Array, cell: Array, n_blocks: int, rng: np.random.Generator) -> Int32[Array, "users"]:
+    """Blocks for those who have none (-1), drawn among those free in their cell."""
+    n_cells = int(cell.max()) + 1
+    order = rng.random((n_cells, n_blocks), np.float32)
+    has = block >= 0
+    order[cell[has], block[has]] = 2.0  # taken: last
+    order = np.argsort(order, axis=1).astype(np.int32)
+    without = np.flatnonzero(~has)
+    without = without[np.argsort(cell[without], kind="stable")]
+    own = cell[without]
+    number = np.bincount(own, minlength=n_cells)
+    block[without] = order[own, np.arange(len(own)) - (np.cumsum(number) - number)[own]]
+    return block
+
+
+def fair_power(task: Task, cell: Int32[Array, "users"]) -> Float32[Array, "users"]:
+    """Equal shares of the power of a cell."""
+    limit_w = task.moment.limits.power_w
+    users = np.bincount(cell, minlength=len(limit_w))
+    return (limit_w / np.maximum(users, 1))[cell].astype(np.float32)
+
+
+def equal_power(task: Task, cell: Array, block: Array) -> Float32[Array, "users"]:
+    """Equal shares of the power of a cell."""
+    return fair_power(task, cell)
+
+
+def priced_blocks(task: Task, cell: Int32[Array, "users"]) -> Int32[Array, "users"]:
+    """Cell by cell the Hungarian method on own worth less the linear price of the interference caused."""
+
+    def score(rate: Array, heard: Array, harm: Array, power_w: float, demand: Array, number: Array) -> Array:
+        return rate + task.lambda_ * np.minimum(rate, demand[:, None]) - np.float32(DAMP * power_w) * harm
+
+    return hungarian_blocks(task, cell, score)
+
+
+def hungarian_blocks(
+    task: Task, cell: Int32[Array, "users"], score: PlaceBlocks, asked: list[tuple[Any, ...]] | None = None
+) -> Int32[Array, "users"]:
+    """Blocks of one cell after the other by the Hungarian method, the others staying as they are by then.
+
+    Begins with the blocks of the step before. Powers are equal shares meanwhile.
+
+    Args:
+        task: the step.
+        cell: of each user.
+        score: of the edges of one cell; all its users get different blocks of largest total score.
+        asked: gathers users of a cell, arguments of the score and the blocks taken, for training.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    limits, noise_w = task.moment.limits, task.moment.limits.noise_w
+    gain_t = np.ascontiguousarray(task.moment.gain.T) * np.float32(1.0 / noise_w)  # over noise
+    block, power_w = kept_blocks(task, cell), fair_power(task, cell)
+    n_cells = len(limits.power_w)
+    grid = np.zeros((limits.n_blocks, n_cells), np.float32)
+    grid[block, cell] = power_w
+    own = gain_t[cell, np.arange(len(cell))]
+    signal = own * power_w
+    heard = 1.0 + sum(gain_t[c] * grid[block, c] * (cell != c) for c in range(n_cells))
+    members = np.split(np.argsort(cell, kind="stable"), np.cumsum(np.bincount(cell, minlength=n_cells))[:-1])
+    number = np.bincount(block, minlength=limits.n_blocks)
+    for c in task.rng("order").permutation(n_cells):
+        who = members[c]
+        if len(who) == 0:
+            continue
+        number -= np.bincount(block[who], minlength=limits.n_blocks)
+        heard -= gain_t[c] * grid[block, c] * (cell != c)
+        grid[:, c] = 0.0
+        at = np.maximum(heard, 1.0)
+        short = 1.0 + task.lambda_ * (np.log2(1.0 + signal / at) < task.demand)
+        loss = short * signal / (at * (at + signal)) * gain_t[c] * (cell != c)
+        harm = np.bincount(block, loss, limits.n_blocks).astype(np.float32) / np.float32(np.log(2.0))
+        around = 1.0 + gain_t[:, who].T @ grid.T
+        power = float(power_w[who[0]])
+        rate = np.log2(1.0 + signal[who, None] / around)
+        terms = (rate, around, harm, power, task.demand[who], number)
+        _, taken = linear_sum_assignment(score(*terms), maximize=True)
+        if asked is not None:
+            asked.append((who, terms, taken))
+        block[who] = taken
+        grid[taken, c] = power
+        number += np.bincount(taken, minlength=limits.n_blocks)
+        heard[who] = around[np.arange(len(who)), taken]
+        heard += gain_t[c] * grid[block, c] * (cell != c)
+    return block
+
+
+def exchanged_blocks(task: Task, cell: Int32[Array, "users"]) -> Int32[Array, "users"]:
+    """One sweep: each user in turn to the block of largest worth less the exact loss of all others."""
+    from mndt.optimise.allocation import _kernels
+
+    gain, limits, worth = task.moment.gain, task.moment.limits, task.worth
+    cell, block, power_w = cell.copy(), kept_blocks(task, cell), fair_power(task, cell)
+    _kernels.exchange(
+        gain, np.ascontiguousarray(gain.T), _kernels.listen(gain, cell), np.ascontiguousarray(cell[:, None]),
+        task.rng("order").permutation(len(cell)), limits.power_w, np.float32(limits.noise_w), limits.places,
+        worth.weight, worth.bonus, worth.need, limits.n_blocks, NORMAL.shortlist, np.float32(0.0), cell, block, power_w,
+    )  # fmt: skip
+    return block
+
+
+def gradient_power(task: Task, cell: Array, block: Array) -> Float32[Array, "users"]:
+    """Adam on the exact gradient of the worth, from equal shares."""
+    from mndt.optimise.allocation import _kernels
+
+    gain, limits, worth = task.moment.gain, task.moment.limits, task.worth
+    power_w, order = fair_power(task, cell), np.argsort(block, kind="stable")
+    _kernels.tune_power(
+        gain, _kernels.listen(gain, cell), order, cell, block, limits.power_w, np.float32(limits.noise_w), worth.weight,
+        worth.bonus, worth.need, limits.n_blocks, POWER_STEPS, np.float32(NORMAL.rate), power_w,
+    )  # fmt: skip
+    return power_w
