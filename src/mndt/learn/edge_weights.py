@@ -69,7 +69,8 @@ def cell_edges(
     cell, level = np.take_along_axis(cell, order, axis=1), np.take_along_axis(level, order, axis=1)
     near = np.take_along_axis(gain, cell, axis=1)
     # the mean over blocks: every other cell is heard with its power spread over all of them
-    heard = (gain @ used_w.astype(np.float32))[:, None] - near * used_w.astype(np.float32)[cell]
+    spent = used_w.astype(np.float32)
+    heard: Array = (gain @ spent)[:, None] - near * spent[cell]
     heard = np.maximum(heard, 0.0) / np.float32(n_blocks) + np.float32(noise_w)
     sharing = np.maximum(load[cell] + (1.0 if present is None else (cell != present[:, None])), 1.0)
     signal = level / sharing.astype(np.float32)
@@ -126,9 +127,9 @@ def choose_cells(
 
     n_users, n_cells = strength.shape
     value = value - np.float32(1e-4) * np.arange(value.shape[1], dtype=np.float32)
-    best = edges.cell[np.arange(n_users), value.argmax(axis=1)]
+    best: Array = edges.cell[np.arange(n_users), value.argmax(axis=1)]
     if np.bincount(best, minlength=n_cells).max() <= places:
-        return best.astype(np.int32)
+        return best
     if value.shape[1] < n_cells:
         cost = _FAR - np.log2(np.maximum(strength, np.float32(1e-36)))
     else:

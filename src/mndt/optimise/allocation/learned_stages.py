@@ -53,7 +53,7 @@ def learned_blocks(
 
     def score(*terms: Any) -> Array:
         reward, cost = forward(np, weights, "block", block_features(*terms))
-        value = reward + np.float32(task.lambda_) * cost
+        value: Array = reward + np.float32(task.lambda_) * cost
         return value + rng.gumbel(0.0, noise, value.shape).astype(np.float32) if noise else value
 
     taken: list[tuple[Any, ...]] | None = None if asked is None else []

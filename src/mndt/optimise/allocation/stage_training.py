@@ -65,7 +65,8 @@ def train_edges(
     """
     began = time.monotonic()
     weights = start_weights("cell", seed) | start_weights("block", seed) if weights is None else weights
-    rng, notes, curve = np.random.default_rng(seed), [], []
+    rng, curve = np.random.default_rng(seed), []
+    notes: list[dict[str, tuple[Array, Array]]] = []
     error: dict[str, float] = {}
     with bar("training of edges", rounds) as advance:
         n = 0

@@ -6,9 +6,10 @@ what the first stage asks for in this step; 0 for everyone ignores demands.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import numpy as np
 from jaxtyping import Float32, Int32
@@ -48,7 +49,8 @@ class Task:
     @cached_property
     def strength(self) -> Float32[Array, "users cells"]:
         """Received power of every cell at its full power in W."""
-        return self.moment.gain * self.moment.limits.power_w
+        strength: Array = self.moment.gain * self.moment.limits.power_w
+        return strength
 
     @cached_property
     def edges(self) -> CellEdges:
@@ -67,11 +69,9 @@ class Task:
         )
 
 
-class PlaceBlocks(Protocol):
-    """Scores the edges between the users of one cell and its blocks."""
-
-    def __call__(self, rate: Array, heard: Array, harm: Array, power_w: float, demand: Array, number: Array) -> Array:
-        """Larger is better; arguments as in `mndt.learn.edge_weights.block_features`."""
+Score = Callable[..., Array]
+"""Of the edges between the users of one cell and its blocks: larger is better. Arguments as in
+`mndt.learn.edge_weights.block_features`."""
 
 
 def equal_demand(moment: Moment) -> Float32[Array, "users"]:
@@ -131,7 +131,8 @@ def fair_power(task: Task, cell: Int32[Array, "users"]) -> Float32[Array, "users
     """Equal shares of the power of a cell."""
     limit_w = task.moment.limits.power_w
     users = np.bincount(cell, minlength=len(limit_w))
-    return (limit_w / np.maximum(users, 1))[cell].astype(np.float32)
+    power_w: Array = (limit_w / np.maximum(users, 1))[cell].astype(np.float32)
+    return power_w
 
 
 def equal_power(task: Task, cell: Array, block: Array) -> Float32[Array, "users"]:
@@ -143,13 +144,14 @@ def priced_blocks(task: Task, cell: Int32[Array, "users"]) -> Int32[Array, "user
     """Cell by cell the Hungarian method on own worth less the linear price of the interference caused."""
 
     def score(rate: Array, heard: Array, harm: Array, power_w: float, demand: Array, number: Array) -> Array:
-        return rate + task.lambda_ * np.minimum(rate, demand[:, None]) - np.float32(DAMP * power_w) * harm
+        value: Array = rate + np.float32(task.lambda_) * np.minimum(rate, demand[:, None])
+        return value - np.float32(DAMP * power_w) * harm
 
     return hungarian_blocks(task, cell, score)
 
 
 def hungarian_blocks(
-    task: Task, cell: Int32[Array, "users"], score: PlaceBlocks, asked: list[tuple[Any, ...]] | None = None
+    task: Task, cell: Int32[Array, "users"], score: Score, asked: list[tuple[Any, ...]] | None = None
 ) -> Int32[Array, "users"]:
     """Blocks of one cell after the other by the Hungarian method, the others staying as they are by then.
 
