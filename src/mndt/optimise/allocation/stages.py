@@ -209,9 +209,9 @@ def exchanged_blocks(task: Task, cell: Int32[Array, "users"]) -> Int32[Array, "u
     gain, limits, worth = task.moment.gain, task.moment.limits, task.worth
     cell, block, power_w = cell.copy(), kept_blocks(task, cell), fair_power(task, cell)
     _kernels.exchange(
-        gain, np.ascontiguousarray(gain.T), _kernels.listen(gain, cell), np.ascontiguousarray(cell[:, None]),
-        task.rng("order").permutation(len(cell)), limits.power_w, np.float32(limits.noise_w), limits.places,
-        worth.weight, worth.bonus, worth.need, limits.n_blocks, NORMAL.shortlist, np.float32(0.0), cell, block, power_w,
+        gain, np.ascontiguousarray(cell[:, None]), task.rng("order").permutation(len(cell)), limits.power_w,
+        np.float32(limits.noise_w), limits.places, worth.weight, worth.bonus, worth.need, limits.n_blocks,
+        NORMAL.shortlist, cell, block, power_w,
     )  # fmt: skip
     return block
 
@@ -221,9 +221,9 @@ def gradient_power(task: Task, cell: Array, block: Array) -> Float32[Array, "use
     from mndt.optimise.allocation import _kernels
 
     gain, limits, worth = task.moment.gain, task.moment.limits, task.worth
-    power_w, order = fair_power(task, cell), np.argsort(block, kind="stable")
+    power_w = fair_power(task, cell)
     _kernels.tune_power(
-        gain, _kernels.listen(gain, cell), order, cell, block, limits.power_w, np.float32(limits.noise_w), worth.weight,
-        worth.bonus, worth.need, limits.n_blocks, POWER_STEPS, np.float32(NORMAL.rate), power_w,
+        gain, cell, block, limits.power_w, np.float32(limits.noise_w), worth.weight, worth.bonus, worth.need,
+        limits.n_blocks, POWER_STEPS, np.float32(NORMAL.rate), power_w,
     )  # fmt: skip
     return power_w
