@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,7 +30,8 @@ EDGES: Final = 8
 """Cells a user may choose among freely: his strongest. The others only where places are short."""
 CELL_FEATURES: Final = 10
 BLOCK_FEATURES: Final = 8
-HIDDEN: Final = {"cell": 32, "block": 16}
+HIDDEN: Final = {"cell": (32, 32), "block": (16,)}
+"""Widths of the layers within. There are 20 times more edges to blocks."""
 WIDTHS: Final = {"cell": CELL_FEATURES, "block": BLOCK_FEATURES}
 _FAR: Final = np.float32(1e3)
 """bit/s/Hz by which an edge that is not listed is worse than any that is."""
@@ -94,22 +96,22 @@ def forward(xp: Any, weights: Any, prefix: str, features: Any) -> tuple[Any, Any
     With weights of zero these are the physics' rate alone, so that the network has to learn only what
     physics without the others' choices cannot know.
     """
-    h = features @ weights[f"{prefix}_w0"] + weights[f"{prefix}_b0"]
-    h = xp.maximum(h, 0.0) @ weights[f"{prefix}_w1"] + weights[f"{prefix}_b1"]
-    out = xp.maximum(h, 0.0) @ weights[f"{prefix}_w2"] + weights[f"{prefix}_b2"]
+    h, last = features.reshape(-1, features.shape[-1]), len(HIDDEN[prefix])  # one product, not one for each user
+    for layer in range(last):
+        h = xp.maximum(h @ weights[f"{prefix}_w{layer}"] + weights[f"{prefix}_b{layer}"], 0.0)
+    out = (h @ weights[f"{prefix}_w{last}"] + weights[f"{prefix}_b{last}"]).reshape(*features.shape[:-1], 2)
     rate, demand = features[..., 0], features[..., 5] * 4.0
     return rate + out[..., 0], xp.minimum(rate, demand) + out[..., 1]
 
 
 def start_weights(prefix: str, seed: int = 0) -> Weights:
     """Weights to begin with: the last layer is zero."""
-    rng, n, h = np.random.default_rng(seed), WIDTHS[prefix], HIDDEN[prefix]
-    shapes = {"w0": (n, h), "b0": (h,), "w1": (h, h), "b1": (h,), "w2": (h, 2), "b2": (2,)}
-    scale = {"w0": np.sqrt(2.0 / n), "w1": np.sqrt(2.0 / h)}
-    return {
-        f"{prefix}_{name}": (rng.standard_normal(shape) * scale.get(name, 0.0)).astype(np.float32)
-        for name, shape in shapes.items()
-    }
+    rng, widths, out = np.random.default_rng(seed), (WIDTHS[prefix], *HIDDEN[prefix], 2), {}
+    for layer, (rows, columns) in enumerate(pairwise(widths)):
+        scale = np.sqrt(2.0 / rows) if layer < len(HIDDEN[prefix]) else 0.0
+        out[f"{prefix}_w{layer}"] = (rng.standard_normal((rows, columns)) * scale).astype(np.float32)
+        out[f"{prefix}_b{layer}"] = np.zeros(columns, np.float32)
+    return out
 
 
 def choose_cells(
