@@ -265,7 +265,11 @@ def exchange(
             price[c, k] = by_block[k, c]
     around, base, own = np.empty(n_cells, np.float32), np.empty(n_blocks, np.float32), np.empty(n_blocks, np.float32)
     estimate = np.empty((n_near + 1, n_blocks), np.float32)
-    options, powers, tops = np.empty(n_near + 1, np.int32), np.empty(n_near + 1, np.float32), np.empty(n_near + 1, np.int64)
+    options, powers, tops = (
+        np.empty(n_near + 1, np.int32),
+        np.empty(n_near + 1, np.float32),
+        np.empty(n_near + 1, np.int64),
+    )
     n_moves = 0
     for u in order:
         b0, k0, p0 = cell[u], block[u], power_w[u]
@@ -380,3 +384,73 @@ def strongest(gain: Any, power_w: Any, near: Any) -> None:
                     i -= 1
                 level[i], near[u, i] = x, c
                 n = min(n + 1, n_near)
+
+
+@nb.njit(**FAST)
+def wmmse(
+    gain: Any, cell_of: Any, block_of: Any, limit_w: Any, noise_w: Any, weight_of: Any, bonus_of: Any, need_of: Any,
+    n_blocks: Any, n_steps: Any, power_of: Any, values: Any,
+) -> None:  # fmt: skip
+    """Powers by weighted mean-square errors (Shi et al. 2011, doi:10.1109/TSP.2011.2147784), single antennas.
+
+    Each step: receivers for the present powers, their errors' inverses as weights, then amplitudes under the
+    powers of the cells, whose multipliers are found by bisection. Where the worth has a kink its slope at
+    the present rate is the weight. Changes `power_of`; the worth before each step and after the last goes
+    into `values`, which never falls where the worth is linear.
+    """
+    n_users, n_cells = gain.shape
+    users, first, start, matrix = neighbours(gain, cell_of, block_of, n_blocks)
+    cell, power_w = cell_of[users], power_of[users].astype(np.float64)
+    weight, bonus, need = weight_of[users], bonus_of[users], need_of[users]
+    above, below = np.empty(n_users), np.empty(n_users)
+    load, low, high = np.empty(n_cells), np.empty(n_cells), np.empty(n_cells)
+    for step in range(n_steps + 1):
+        value = 0.0
+        below[:] = 0.0
+        for k in range(n_blocks):
+            at, n = first[k], first[k + 1] - first[k]
+            for i in range(n):
+                u, row = at + i, start[k] + i * n
+                heard = np.float64(noise_w)
+                for j in range(n):
+                    heard += np.float64(matrix[row + j]) * power_w[at + j]
+                own = np.float64(gain[users[u], cell[u]])
+                signal = own * power_w[u]
+                rate = F(np.log2(1.0 + signal / heard))
+                value += worth(rate, weight[u], bonus[u], need[u])
+                a = np.float64(slope(rate, weight[u], bonus[u], need[u])) * (1.0 + signal / heard)
+                receiver = np.sqrt(signal) / (heard + signal)
+                above[u] = a * receiver * np.sqrt(own)
+                cost = a * receiver * receiver
+                below[u] += cost * own
+                for j in range(n):
+                    below[at + j] += cost * np.float64(matrix[row + j])
+        values[step] = value
+        if step == n_steps:
+            break
+        low[:] = 0.0
+        load[:] = 0.0
+        high[:] = 0.0
+        for u in range(n_users):
+            if below[u] > 0.0:
+                load[cell[u]] += (above[u] / below[u]) ** 2
+            high[cell[u]] += above[u] ** 2
+        for c in range(n_cells):
+            high[c] = np.sqrt(high[c] / limit_w[c]) if load[c] > limit_w[c] else 0.0
+        for _ in range(40):
+            load[:] = 0.0
+            for u in range(n_users):
+                c = cell[u]
+                if below[u] > 0.0:
+                    load[c] += (above[u] / (below[u] + 0.5 * (low[c] + high[c]))) ** 2
+            for c in range(n_cells):
+                middle = 0.5 * (low[c] + high[c])
+                if load[c] > limit_w[c]:
+                    low[c] = middle
+                else:
+                    high[c] = middle
+        for u in range(n_users):
+            if below[u] > 0.0:
+                power_w[u] = (above[u] / (below[u] + high[cell[u]])) ** 2
+    for i in range(n_users):
+        power_of[users[i]] = F(power_w[i])

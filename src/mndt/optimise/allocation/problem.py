@@ -65,6 +65,7 @@ class Moment:
     received: Float64[Array, "users"]  # so far
     limits: Limits
     previous: Choice | None = None  # of the step before: where the others will be heard, and a warm start
+    rate: Float32[Array, "users"] | None = None  # of the step before, bit/s/Hz
 
     @property
     def unmet(self) -> Float64[Array, "users"]:
@@ -96,16 +97,12 @@ class Episode:
 
     def advance(self, moment: Moment, choice: Choice) -> tuple[Moment | None, Float32[Array, "users"]]:
         """The next state, None after the last step, and every user's rate in bit/s/Hz."""
-        from mndt.optimise.allocation import _kernels
-
-        rate = _kernels.rates(
-            moment.gain, choice.cell, choice.block, choice.power_w, moment.limits.n_blocks, moment.limits.noise_w
-        )
+        rate = rates(moment.gain, choice, moment.limits)
         step = moment.step + 1
         received = moment.received + rate
         if step == self.n_steps:
             return None, rate
-        return replace(moment, step=step, gain=self.gain_at(step), received=received, previous=choice), rate
+        return replace(moment, step=step, gain=self.gain_at(step), received=received, previous=choice, rate=rate), rate
 
 
 @dataclass(frozen=True)
@@ -126,6 +123,16 @@ class Outcome:
     def satisfaction(self) -> float:
         """Cost: share of the total demand that was delivered to those who asked."""
         return float(np.minimum(self.received, self.demand).sum() / self.demand.sum())
+
+
+def rates(gain: Float32[Array, "users cells"], choice: Choice, limits: Limits) -> Float32[Array, "users"]:
+    """Shannon rates in bit/s/Hz: log2(1 + S / (I + N)), interference from other cells on the same block."""
+    from mndt.optimise.allocation import _kernels
+
+    found: Array = _kernels.rates(
+        gain, choice.cell, choice.block, choice.power_w, limits.n_blocks, np.float32(limits.noise_w)
+    )
+    return found
 
 
 def check(choice: Choice, limits: Limits, n_users: int) -> None:
