@@ -7,9 +7,11 @@ from importlib.resources import as_file, files
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int32
+from jaxtyping import Float32, Int32
 
+from mndt.learn.block_graph import BlockGraph, lay_out
 from mndt.learn.edge_weights import Weights, block_features, choose_cells, forward, read_edges
+from mndt.learn.power_policy import Scene, learned_power, read_power, scene_of
 from mndt.optimise.allocation.stages import Task, hungarian_blocks
 
 Array = np.ndarray
@@ -20,6 +22,13 @@ def shipped_edges() -> Weights:
     """Networks of edges in the package."""
     with as_file(files("mndt.data") / "allocation_edges.npz") as path:
         return read_edges(path)
+
+
+@cache
+def shipped_power() -> Weights:
+    """The power policy in the package."""
+    with as_file(files("mndt.data") / "allocation_power.npz") as path:
+        return read_power(path)
 
 
 def learned_cells(
@@ -62,3 +71,16 @@ def learned_blocks(
         rows = [block_features(*terms)[np.arange(len(who)), at] for who, terms, at in taken]
         asked.append((np.concatenate(rows), np.concatenate([who for who, _, _ in taken])))
     return block
+
+
+def power_scene(task: Task, cell: Array, block: Array, slots: int | None = None) -> tuple[BlockGraph, Scene]:
+    """What the power policy is told of a choice of cells and blocks."""
+    limits, worth = task.moment.limits, task.worth
+    graph = lay_out(task.moment.gain, cell, block, limits.power_w, limits.n_blocks, limits.noise_w, slots)
+    return graph, scene_of(graph, worth.weight, worth.bonus, worth.need)
+
+
+def policy_power(task: Task, cell: Array, block: Array, weights: Weights) -> Float32[Array, "users"]:
+    """Powers of the learned policy."""
+    graph, scene = power_scene(task, cell, block)
+    return graph.gather(learned_power(weights, scene))

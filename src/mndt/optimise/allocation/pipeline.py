@@ -81,6 +81,12 @@ def _learned_blocks() -> Blocks:
     return partial(learned_blocks, weights=shipped_edges())
 
 
+def _learned_power() -> Power:
+    from mndt.optimise.allocation.learned_stages import policy_power, shipped_power
+
+    return partial(policy_power, weights=shipped_power())
+
+
 STAGES: Final[dict[str, dict[str, Callable[[], Any]]]] = {
     "demand": {
         "equal": lambda: stages.equal_demand,
@@ -99,7 +105,9 @@ STAGES: Final[dict[str, dict[str, Callable[[], Any]]]] = {
     },
     "power": {
         "equal": lambda: stages.equal_power,
+        "wmmse": lambda: stages.wmmse_power,
         "gradient": lambda: stages.gradient_power,
+        "learned": _learned_power,
     },
 }
 """Kind of a stage -> name -> what makes the function."""

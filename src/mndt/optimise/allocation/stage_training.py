@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -11,9 +11,10 @@ import numpy as np
 
 from mndt.learn.block_graph import credit, lay_out
 from mndt.learn.edge_weights import HIDDEN, Weights, fit_edges, start_weights
-from mndt.optimise.allocation.learned_stages import learned_blocks, learned_cells
+from mndt.learn.power_policy import PowerFit, Scene, fit_power
+from mndt.optimise.allocation.learned_stages import learned_blocks, learned_cells, power_scene
 from mndt.optimise.allocation.problem import Choice, Episode, Moment
-from mndt.optimise.allocation.stages import Task, equal_demand, gradient_power
+from mndt.optimise.allocation.stages import Task, equal_demand, exchanged_blocks, gradient_power, strongest_cells
 from mndt.parallel import bar
 from mndt.streams import Streams
 
@@ -28,7 +29,10 @@ NOISE: Final = 0.3
 LAMBDAS: Final = (0.5, 1.0, 2.0, 4.0)
 KEPT_ROUNDS: Final = 8
 UPDATES: Final = 300
-KEPT_BLOCKS: Final = 60_000
+SCENES: Final = 3
+"""Of an episode, to train powers on."""
+MEAN_RATE: Final = 3.0
+"""bit/s/Hz, of what was received before a scene."""
 
 Credit = Literal["own", "all"]
 
@@ -118,3 +122,41 @@ def outcome(task: Task, choice: Choice) -> tuple[Array, Array]:
     graph = lay_out(task.moment.gain, choice.cell, choice.block, limits.power_w, limits.n_blocks, limits.noise_w)
     had, worth = credit(graph, graph.spread(choice.power_w), graph.spread(task.demand))
     return np.stack([graph.gather(row) for row in had]), np.stack([graph.gather(row) for row in worth])
+
+
+def train_power(
+    scenario: Scenario, *, minutes: float = 5.0, updates: int = 1500, episodes: int = 8, seed: int = 0,
+    weights: Weights | None = None,
+) -> PowerFit:  # fmt: skip
+    """Train the power policy on choices of cells and blocks from the chain, every one with a lambda of its own.
+
+    Args:
+        scenario: seed -> episode; seeds begin at `FIRST_SEED`.
+        minutes: budget; ends earlier after `updates`.
+        updates: steps of Adam, one scene each.
+        episodes: from which scenes are taken, `SCENES` of each.
+        seed: of weights and order.
+        weights: to go on from.
+    """
+    began = time.monotonic()
+    scenes = power_scenes(scenario, range(FIRST_SEED, FIRST_SEED + episodes))
+    return fit_power(
+        scenes, updates=updates, seed=seed, weights=weights, until=lambda: time.monotonic() - began > 60.0 * minutes
+    )
+
+
+def power_scenes(scenario: Scenario, seeds: Iterable[int]) -> list[Scene]:
+    """Scenes as the power policy meets them, at any step: what was received so far is drawn."""
+    out: list[Scene] = []
+    for seed in seeds:
+        episode, rng = scenario(seed), np.random.default_rng(seed)
+        for _ in range(SCENES):
+            step = int(rng.integers(episode.n_steps))
+            received = step * rng.gamma(4.0, MEAN_RATE / 4.0, len(episode.demand))
+            moment = Moment(step, episode.n_steps, episode.gain_at(step), episode.demand, received, episode.limits)
+            task = Task(moment, equal_demand(moment), float(rng.choice((0.0, *LAMBDAS))), Streams(seed))
+            cell = strongest_cells(task)
+            block = exchanged_blocks(task, cell)
+            slots = -(-int(np.bincount(block).max()) // 16) * 16  # few shapes: each is compiled for
+            out.append(power_scene(task, cell, block, slots)[1])
+    return out

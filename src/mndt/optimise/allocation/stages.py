@@ -216,6 +216,21 @@ def exchanged_blocks(task: Task, cell: Int32[Array, "users"]) -> Int32[Array, "u
     return block
 
 
+def wmmse_power(task: Task, cell: Array, block: Array) -> Float32[Array, "users"]:
+    """Weighted mean-square errors, from equal shares; the slopes of the worth at the present rates are the weights."""
+    from mndt.optimise.allocation import _kernels
+
+    gain, limits, worth = task.moment.gain, task.moment.limits, task.worth
+    power_w, values = fair_power(task, cell), np.empty(WMMSE_STEPS + 1)
+    _kernels.wmmse(
+        gain, cell, block, limits.power_w, np.float32(limits.noise_w), worth.weight, worth.bonus, worth.need,
+        limits.n_blocks, WMMSE_STEPS, power_w, values,
+    )  # fmt: skip
+    over = np.bincount(cell, power_w, len(limits.power_w)) / limits.power_w
+    power_w = (power_w / np.maximum(over, 1.0)[cell]).astype(np.float32)
+    return power_w
+
+
 def gradient_power(task: Task, cell: Array, block: Array) -> Float32[Array, "users"]:
     """Adam on the exact gradient of the worth, from equal shares."""
     from mndt.optimise.allocation import _kernels
