@@ -227,9 +227,9 @@ def exchange(
     """One sweep: each user in turn goes where his worth less the exact loss of all others is largest.
 
     `candidates` lists the cells a user may be served by, his present one is always among the choices.
-    A new cell gives what it has left, at most a fair share. Places are ranked by prices, the marginal loss of a block's users per watt from each cell, and the best of
-    them checked exactly. Prices of who stays are those at the beginning of the sweep. Changes `cell`,
-    `block` and `power_w`; returns the number of moves.
+    A new cell gives what it has left, at most a fair share. Places are ranked by prices, the marginal loss of
+    a block's users per watt from each cell, and the best of them checked exactly. Prices of who stays are
+    those at the beginning of the sweep. Changes `cell`, `block` and `power_w`; returns the number of moves.
     """
     n_users, n_cells = gain.shape
     n_near = candidates.shape[1]

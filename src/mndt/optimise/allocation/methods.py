@@ -7,15 +7,18 @@ everyone will walk.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import lru_cache
+from importlib import resources
 from typing import Any, Final
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float32, Float64
 from scipy.special import expit
 
 from mndt.errors import unknown_name
+from mndt.optimise.allocation import forecast
 from mndt.optimise.allocation.forecast import by_mean, mean_rate
 from mndt.optimise.allocation.problem import Choice, Episode, Method, Moment, play, rates
 from mndt.optimise.allocation.solver import NORMAL, Effort, Worth, first_choice, solve
@@ -73,10 +76,39 @@ def weighted(episode: Episode, *, seed: int = 0, effort: Effort = NORMAL, lambda
     """Weights 1 + lambda P(short at the end), if all go on like the average user: a rule, nothing learned."""
 
     def decide(moment: Moment) -> Choice:
-        short = by_mean(moment, mean_rate(moment) or _first_mean(moment, seed, effort))
-        return _solve(moment, Worth.of(1.0 + lambda_ * short), seed, effort)
+        mean = mean_rate(moment) or float(last_rates(moment, seed, effort).mean())
+        return favour(moment, by_mean(moment, mean), lambda_, seed, effort)
 
     return decide
+
+
+def learned(
+    episode: Episode, *, seed: int = 0, effort: Effort = NORMAL, lambda_: float = LAMBDAS[0.95],
+    weights: Mapping[str, Array] | None = None,
+) -> Method:  # fmt: skip
+    """Weights 1 + lambda P(short at the end) by a network that saw who ended short under its own decisions."""
+    network = shipped_forecast() if weights is None else weights
+
+    def decide(moment: Moment) -> Choice:
+        seen = forecast.features(moment, last_rates(moment, seed, effort), lambda_)
+        return favour(moment, forecast.learned(network, seen), lambda_, seed, effort)
+
+    return decide
+
+
+def favour(
+    moment: Moment, short: Float64[Array, "users"], lambda_: float, seed: int = 0, effort: Effort = NORMAL
+) -> Choice:
+    """The step solved for weights 1 + lambda P(short at the end); who has all he asked for is not short."""
+    return _solve(moment, Worth.of(1.0 + lambda_ * np.where(moment.unmet > 0.0, short, 0.0)), seed, effort)
+
+
+def last_rates(moment: Moment, seed: int = 0, effort: Effort = NORMAL) -> Float32[Array, "users"]:
+    """Rates of the step before; in the first step of a trial with all weights one."""
+    if moment.rate is not None:
+        return moment.rate
+    choice = _solve(moment, Worth.of(np.ones(len(moment.demand))), seed, effort)
+    return rates(moment.gain, choice, moment.limits)
 
 
 class Planner:
@@ -96,6 +128,7 @@ class Planner:
         self.choices: list[Choice] = []
 
     def __call__(self, moment: Moment) -> Choice:
+        """The planned choice of a step; the plan is made at the first."""
         if moment.step == 0:
             self.choices = self._planned()
         return self.choices[moment.step]
@@ -140,10 +173,12 @@ def _solve(moment: Moment, worth: Worth, seed: int, effort: Effort) -> Choice:
     return solve(moment.gain, moment.limits, worth, warm=moment.previous, effort=effort, seed=seed + moment.step)
 
 
-def _first_mean(moment: Moment, seed: int, effort: Effort) -> float:
-    """The mean rate to expect before anything was measured: that of the step with all weights one."""
-    choice = _solve(moment, Worth.of(np.ones(len(moment.demand))), seed, effort)
-    return float(rates(moment.gain, choice, moment.limits).mean())
+@lru_cache(maxsize=1)
+def shipped_forecast() -> dict[str, Array]:
+    """The network that comes with the package; its card says what it was trained on."""
+    path = resources.files("mndt.data") / "allocation_forecast.npz"
+    with path.open("rb") as file, np.load(file) as archive:
+        return {name: archive[name] for name in archive.files}
 
 
 METHODS: Final[dict[str, Callable[..., Method]]] = {
@@ -152,6 +187,7 @@ METHODS: Final[dict[str, Callable[..., Method]]] = {
     "equally-dividing": equally_dividing,
     "ignoring": ignoring,
     "weighted": weighted,
+    "learned": learned,
     "planner": Planner,
 }
 """Name -> factory (episode, seed, knobs)."""

@@ -70,7 +70,8 @@ class Moment:
     @property
     def unmet(self) -> Float64[Array, "users"]:
         """What is still to be delivered."""
-        return np.maximum(self.demand - self.received, 0.0)
+        unmet: Array = np.maximum(self.demand - self.received, 0.0)
+        return unmet
 
     @property
     def steps_left(self) -> int:

@@ -89,7 +89,8 @@ def solve(
 def even_power(cell: Int32[Array, "users"], limits: Limits, share: float = 1.0) -> Float32[Array, "users"]:
     """Each cell's power, or a share of it, in equal parts for its users."""
     users = np.bincount(cell, minlength=len(limits.power_w))
-    return (share * limits.power_w / np.maximum(users, 1))[cell].astype(np.float32)
+    power_w: Array = (share * limits.power_w / np.maximum(users, 1))[cell].astype(np.float32)
+    return power_w
 
 
 def strongest_cells(

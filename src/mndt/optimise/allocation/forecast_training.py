@@ -1,0 +1,115 @@
+"""Training of the forecast: play with it, see who ended short, learn from that, play again.
+
+Who will end short depends on who is favoured, so the network learns on policy. At the point where playing
+and learning agree, ``1 + lambda P(short)`` is the marginal worth of each user's rate.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+import numpy as np
+from jaxtyping import Bool, Float32
+
+from mndt.learn.classifier import Weights, fit, start_weights
+from mndt.optimise.allocation import forecast
+from mndt.optimise.allocation.forecast import mean_rate
+from mndt.optimise.allocation.methods import favour, last_rates
+from mndt.optimise.allocation.problem import Choice, Episode, Moment, Outcome, play
+from mndt.parallel import bar
+
+Array = np.ndarray
+
+FIRST_SEED: Final = 1000
+"""Of training; nothing below is ever trained on."""
+KEPT_ROUNDS: Final = 12
+SAMPLES: Final = 40_000
+"""Kept of an episode."""
+BY_RULE: Final = 2
+"""Episodes played by the rule, until there is something to learn from."""
+LAMBDAS: Final = (0.5, 1.0, 2.0, 3.0, 5.0)
+LOADS: Final = (0.7, 1.4)
+"""Range of the factor on everyone's demand, so that the network knows more than one load."""
+
+
+@dataclass
+class Course:
+    """What training has come to: enough to go on from."""
+
+    weights: Weights
+    rounds: int = 0
+    seen: list[Float32[Array, "samples features"]] = field(default_factory=list)
+    short: list[Bool[Array, "samples"]] = field(default_factory=list)
+    curve: list[dict[str, float]] = field(default_factory=list)  # of every round
+
+
+def start(seed: int = 0) -> Course:
+    """Nothing learned yet."""
+    return Course(start_weights(forecast.FEATURES, seed))
+
+
+def train_round(course: Course, episode: Episode, *, seed: int) -> None:
+    """Play one episode and learn from it and the last ones; changes `course`.
+
+    The first episodes are played by the rule, until there is something to learn from.
+    """
+    rng = np.random.default_rng([seed, course.rounds])
+    lambda_ = float(rng.choice(LAMBDAS))
+    episode = replace(episode, demand=episode.demand * rng.uniform(*LOADS))
+    seen, outcome = _watched(episode, course, lambda_)
+    short = np.tile(outcome.received < outcome.demand, episode.n_steps)
+    some = rng.permutation(len(short))[:SAMPLES]
+    course.seen = [*course.seen, seen[some]][-KEPT_ROUNDS:]
+    course.short = [*course.short, short[some]][-KEPT_ROUNDS:]
+    course.weights, loss = fit(
+        course.weights, np.concatenate(course.seen), np.concatenate(course.short), seed=course.rounds
+    )
+    course.rounds += 1
+    course.curve.append(
+        {
+            "round": course.rounds, "lambda": lambda_, "throughput": outcome.throughput,
+            "satisfaction": outcome.satisfaction, "loss": loss, "short": float(short.mean()),
+        }
+    )  # fmt: skip
+
+
+def _watched(episode: Episode, course: Course, lambda_: float) -> tuple[Array, Outcome]:
+    """Features of all users in all steps, and what the episode brought."""
+    seen: list[Array] = []
+
+    def decide(moment: Moment) -> Choice:
+        rate = last_rates(moment)
+        seen.append(forecast.features(moment, rate, lambda_))
+        if course.rounds < BY_RULE:
+            return favour(moment, forecast.by_mean(moment, mean_rate(moment) or float(rate.mean())), lambda_)
+        return favour(moment, forecast.learned(course.weights, seen[-1]), lambda_)
+
+    outcome = play(episode, decide)
+    return np.concatenate(seen), outcome
+
+
+def train(
+    scenario: Callable[[int], Episode], *, minutes: float = 20.0, rounds: int | None = None, seed: int = 0,
+    course: Course | None = None, after: Callable[[Course], None] | None = None,
+) -> Course:  # fmt: skip
+    """Train on episodes of new seeds from `FIRST_SEED` on.
+
+    Args:
+        scenario: seed -> episode.
+        minutes: budget.
+        rounds: or an exact number of rounds in all, for equal bytes whatever the machine.
+        seed: of weights, lambdas and loads.
+        course: to go on from.
+        after: called after every round, e.g. to keep a checkpoint.
+    """
+    began, course = time.monotonic(), start(seed) if course is None else course
+    with bar("training of the forecast", rounds) as advance:
+        while course.rounds < rounds if rounds else time.monotonic() - began < 60.0 * minutes:
+            train_round(course, scenario(FIRST_SEED + course.rounds), seed=seed)
+            if after is not None:
+                after(course)
+            advance()
+    return course
