@@ -133,7 +133,7 @@ def _powers(xp: Any, by_cell: Any, scene: Scene, logit: Any, spend: Any) -> Any:
     """Softmax over each cell, times the limit, times the share that is spent."""
     e = xp.exp(xp.clip(logit, -20.0, 20.0)) * scene.real
     total = by_cell(e[..., None])[:, 0]
-    return e * (scene.limit_w / (xp.maximum(total, _LEAST) * (1.0 + xp.exp(-spend))))[scene.cell]
+    return e * (scene.limit_w / (xp.maximum(total, _LEAST) * (1.0 + xp.exp(-xp.clip(spend, -10.0, 20.0)))))[scene.cell]
 
 
 def _static(xp: Any, scene: Scene, fair: Any) -> Any:
@@ -164,7 +164,7 @@ def _dynamic(xp: Any, by_cell: Any, scene: Scene, power: Any, fair: Any) -> tupl
         rate / 4.0, slope * scene.real - 1.0, xp.log2((power + _LEAST) / (fair + _LEAST)) / 4.0, gain, harm,
         net - price, (scene.need - rate) / 4.0,
     )  # fmt: skip
-    return xp.stack(columns, axis=-1), felt / disturbed[:, :, None], hurt / (harm + 1e-6)[:, None, :]
+    return xp.stack(columns, axis=-1), felt / disturbed[:, :, None], hurt / (harm + 1e-3)[:, None, :]
 
 
 def learned_power(weights: Weights, scene: Scene) -> Float32[Array, "blocks slots"]:
@@ -250,7 +250,7 @@ def _compiled(updates: int, rate: float) -> tuple[Any, Any]:
 
     warm = min(50, updates // 10 + 1)
     schedule = optax.warmup_cosine_decay_schedule(0.1 * rate, rate, warm, updates + 1, 0.02 * rate)
-    rule = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(schedule))
+    rule = optax.apply_if_finite(optax.chain(optax.clip_by_global_norm(1.0), optax.adam(schedule)), updates)
 
     def loss(p: Any, scene: Scene) -> Any:
         total, last = value(p, scene)

@@ -227,8 +227,8 @@ def wmmse_power(task: Task, cell: Array, block: Array) -> Float32[Array, "users"
         limits.n_blocks, WMMSE_STEPS, power_w, values,
     )  # fmt: skip
     over = np.bincount(cell, power_w, len(limits.power_w)) / limits.power_w
-    power_w = (power_w / np.maximum(over, 1.0)[cell]).astype(np.float32)
-    return power_w
+    within: Array = power_w / np.maximum(over, 1.0)[cell]
+    return within.astype(np.float32)
 
 
 def gradient_power(task: Task, cell: Array, block: Array) -> Float32[Array, "users"]:
