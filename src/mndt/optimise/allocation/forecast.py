@@ -17,8 +17,8 @@ from mndt.optimise.allocation.problem import Moment
 
 Array = np.ndarray
 
-SPREAD: Final = 4.0
-"""By how much what a user receives in an episode of 20 steps differs from the mean (logistic scale, bit/s/Hz)."""
+SPREAD: Final = 0.29
+"""Logistic scale of what a user receives in n steps, in units of the mean rate times the root of n."""
 
 
 def mean_rate(moment: Moment) -> float | None:
@@ -40,7 +40,7 @@ def short_at_end(
 def by_mean(moment: Moment, rate: float) -> Float64[Array, "users"]:
     """Everyone is expected to go on like the average user: causal, and knows nothing but demands."""
     left = moment.steps_left
-    return short_at_end(moment.unmet, rate * left, SPREAD * np.sqrt(left / moment.n_steps))
+    return short_at_end(moment.unmet, rate * left, SPREAD * rate * np.sqrt(left))
 
 
 def expected_satisfaction(moment: Moment, future: Float64[Array, "users"] | float, spread: float) -> float:
@@ -68,6 +68,7 @@ def features(moment: Moment, rate: Float32[Array, "users"], lambda_: float) -> F
     mean = max(float(np.mean(past)), 1e-6)
     level = np.log2(moment.gain * (limits.power_w / limits.noise_w) + 1e-3)
     near = np.take_along_axis(level, strongest_cells(moment.gain, limits.power_w, 3), axis=1)
+    near = np.pad(near, ((0, 0), (0, 3 - near.shape[1])), constant_values=-10.0)  # where there are fewer cells
     total = np.log2((moment.gain @ limits.power_w) / np.float32(limits.noise_w) + 1e-3)
     users = np.ones(len(past))
     columns = (

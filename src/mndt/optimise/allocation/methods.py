@@ -15,11 +15,10 @@ from typing import Any, Final
 
 import numpy as np
 from jaxtyping import Float32, Float64
-from scipy.special import expit
 
 from mndt.errors import unknown_name
 from mndt.optimise.allocation import forecast
-from mndt.optimise.allocation.forecast import by_mean, mean_rate
+from mndt.optimise.allocation.forecast import by_mean, mean_rate, short_at_end
 from mndt.optimise.allocation.problem import Choice, Episode, Method, Moment, play, rates
 from mndt.optimise.allocation.solver import NORMAL, Effort, Worth, first_choice, solve
 
@@ -112,17 +111,15 @@ def last_rates(moment: Moment, seed: int = 0, effort: Effort = NORMAL) -> Float3
 
 
 class Planner:
-    """Knows every gain to come: plays the episode in mind and gives each user one weight for all of it.
+    """Knows every gain to come: plays the episode in mind, again and again, and keeps the best.
 
-    At the optimum of the relaxed problem a user's weight is 1 plus a multiplier between 0 and lambda that is
-    the same in all steps: lambda where he ends short, 0 where he gets more than he asks for. The multipliers
-    come from a few passes over the episode; each pass begins every step where the last one left it. With
-    ``lambda_=0`` it ignores demands, with the same effort.
+    The first time it goes by the causal rule, later by what everyone would receive from here on as in the pass
+    before, which is also where each step begins. With ``lambda_=0`` it ignores demands, with the same effort.
     """
 
     def __init__(
         self, episode: Episode, *, seed: int = 0, effort: Effort = NORMAL, lambda_: float = LAMBDAS[0.95],
-        passes: int = 6,
+        passes: int = 5,
     ) -> None:  # fmt: skip
         self.episode, self.seed, self.effort, self.lambda_, self.passes = episode, seed, effort, lambda_, passes
         self.choices: list[Choice] = []
@@ -135,37 +132,43 @@ class Planner:
 
     def _planned(self) -> list[Choice]:
         """Choices for all steps."""
-        choices, lack = self._pass(0, [], None)
-        share = expit(lack / _FIRST_LACK)
-        for number in range(1, self.passes):
-            choices, lack = self._pass(number, choices, share)
-            share = np.clip(share + lack / (_LACK * (1.0 + 0.5 * number)), 0.0, 1.0)
-        return choices
+        method: Method = weighted(self.episode, seed=self.seed, effort=self.effort, lambda_=self.lambda_)
+        best, most = [], -np.inf
+        for number in range(self.passes):
+            choices, course, worth = self._pass(method)
+            if worth > most:
+                best, most = choices, worth
+            method = self._foresight(number + 1, choices, np.cumsum(course[::-1], axis=0)[::-1])
+        return best
 
-    def _pass(
-        self, number: int, before: list[Choice], share: Float64[Array, "users"] | None
-    ) -> tuple[list[Choice], Float64[Array, "users"]]:
-        """Play the episode once; the first time by the causal rule. Returns choices and what everyone lacks."""
-        first = weighted(self.episode, seed=self.seed, effort=self.effort, lambda_=self.lambda_)
+    def _pass(self, method: Method) -> tuple[list[Choice], Float64[Array, "steps users"], float]:
+        """Choices of an episode, rates, and what the whole was worth."""
         choices: list[Choice] = []
+        course: list[Array] = []
 
         def decide(moment: Moment) -> Choice:
-            if share is None:
-                choices.append(first(moment))
-            else:
-                known = replace(moment, previous=before[moment.step])
-                worth = Worth.of(1.0 + self.lambda_ * share)
-                choices.append(_solve(known, worth, self.seed + 100 * number, self.effort))
+            choices.append(method(moment))
+            course.append(rates(moment.gain, choices[-1], moment.limits))
             return choices[-1]
 
-        received = play(self.episode, decide).received
-        return choices, self.episode.demand - received
+        outcome = play(self.episode, decide)
+        met = outcome.satisfaction * float(outcome.demand.sum())
+        return choices, np.array(course, np.float64), outcome.throughput + self.lambda_ * met
+
+    def _foresight(self, number: int, before: list[Choice], future: Float64[Array, "steps users"]) -> Method:
+        """Favour who will end short if what is to come is as in the pass before."""
+        spread = FORESIGHT * float(future[0].mean())
+
+        def decide(moment: Moment) -> Choice:
+            short = short_at_end(moment.unmet, future[moment.step], spread)
+            known = replace(moment, previous=before[moment.step])
+            return favour(known, short, self.lambda_, self.seed + 100 * number, self.effort)
+
+        return decide
 
 
-_FIRST_LACK: Final = 4.0
-"""Units of bandwidth over which a multiplier goes from 0 to lambda at first (logistic scale)."""
-_LACK: Final = 60.0
-"""And how much of a lack moves it all the way in the second pass; later ones move it less."""
+FORESIGHT: Final = 1.0 / 15.0
+"""Of a planner: logistic scale of what is to come, as a share of what the average user receives in an episode."""
 
 
 def _solve(moment: Moment, worth: Worth, seed: int, effort: Effort) -> Choice:
