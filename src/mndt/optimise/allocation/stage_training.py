@@ -27,7 +27,9 @@ FIRST_SEED: Final = 1000
 NOISE: Final = 0.3
 """bit/s/Hz of exploration at first; falls to a fifth."""
 LAMBDAS: Final = (0.5, 1.0, 2.0, 4.0)
-KEPT_ROUNDS: Final = 8
+STEPS: Final = 4
+"""Of a round."""
+KEPT_ROUNDS: Final = 12
 UPDATES: Final = 300
 SCENES: Final = 3
 """Of an episode, to train powers on."""
@@ -54,7 +56,7 @@ def train_edges(
 ) -> EdgeFit:  # fmt: skip
     """Train both networks of edges on what came of the edges they chose.
 
-    Every round plays one episode of a new seed with a lambda of its own, notes features and outcome of
+    Every round plays a few steps of an episode of a new seed with a lambda of its own, notes features and outcome of
     each edge taken, and regresses on the last rounds.
 
     Args:
@@ -92,13 +94,14 @@ def train_edges(
 def _play(
     episode: Episode, weights: Weights, noise: float, lambda_: float, credit_to: Credit, power: Any, seed: int
 ) -> tuple[dict[str, tuple[Array, Array]], dict[str, float]]:
-    """One episode: features and outcomes of the edges taken, and a line of the curve."""
+    """A few steps from anywhere in an episode: features and outcomes of the edges taken, and a line of the curve."""
     cells: list[Any] = []
     blocks: list[Any] = []
-    targets, streams = [], Streams(seed)
-    moment: Moment | None = episode.start()
+    targets: list[Array] = []
+    streams = Streams(seed)
+    moment: Moment | None = _somewhere(episode, np.random.default_rng(seed))
     total = np.zeros(2)
-    while moment is not None:
+    while moment is not None and len(targets) < STEPS:
         task = Task(moment, equal_demand(moment), lambda_, streams)
         cell = learned_cells(task, weights, noise, cells)
         block = learned_blocks(task, cell, weights, noise, blocks)
@@ -112,8 +115,15 @@ def _play(
         x = np.concatenate([features for features, _ in asked])
         y = np.concatenate([target[:, who].T for target, (_, who) in zip(targets, asked, strict=True)])
         out[prefix] = x, y.astype(np.float32)
-    n = episode.n_steps
+    n = len(targets)
     return out, {"lambda": lambda_, "throughput": total[0] / n, "satisfied": total[1] / n, "noise": noise}
+
+
+def _somewhere(episode: Episode, rng: np.random.Generator) -> Moment:
+    """Any step; what was received so far is drawn."""
+    step = int(rng.integers(episode.n_steps))
+    received = step * rng.gamma(4.0, MEAN_RATE / 4.0, len(episode.demand))
+    return Moment(step, episode.n_steps, episode.gain_at(step), episode.demand, received, episode.limits)
 
 
 def outcome(task: Task, choice: Choice) -> tuple[Array, Array]:
@@ -151,9 +161,7 @@ def power_scenes(scenario: Scenario, seeds: Iterable[int]) -> list[Scene]:
     for seed in seeds:
         episode, rng = scenario(seed), np.random.default_rng(seed)
         for _ in range(SCENES):
-            step = int(rng.integers(episode.n_steps))
-            received = step * rng.gamma(4.0, MEAN_RATE / 4.0, len(episode.demand))
-            moment = Moment(step, episode.n_steps, episode.gain_at(step), episode.demand, received, episode.limits)
+            moment = _somewhere(episode, rng)
             task = Task(moment, equal_demand(moment), float(rng.choice((0.0, *LAMBDAS))), Streams(seed))
             cell = strongest_cells(task)
             block = exchanged_blocks(task, cell)

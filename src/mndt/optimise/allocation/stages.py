@@ -142,12 +142,24 @@ def equal_power(task: Task, cell: Array, block: Array) -> Float32[Array, "users"
 
 def priced_blocks(task: Task, cell: Int32[Array, "users"]) -> Int32[Array, "users"]:
     """Cell by cell the Hungarian method on own worth less the linear price of the interference caused."""
+    nothing = np.zeros((8, 0), np.float32)
+    return place_users(task, cell, DAMP, nothing, nothing[0], nothing[0], 0.0)
 
-    def score(rate: Array, heard: Array, harm: Array, power_w: float, demand: Array, number: Array) -> Array:
-        value: Array = rate + np.float32(task.lambda_) * np.minimum(rate, demand[:, None])
-        return value - np.float32(DAMP * power_w) * harm
 
-    return hungarian_blocks(task, cell, score)
+def place_users(
+    task: Task, cell: Int32[Array, "users"], damp: float, inner_w: Array, inner_b: Array, outer_w: Array, outer_b: float
+) -> Int32[Array, "users"]:
+    """As `hungarian_blocks`, compiled; what the score is made of see `_block_kernels.place_users`."""
+    from mndt.optimise.allocation import _block_kernels
+
+    moment, limits = task.moment, task.moment.limits
+    block = kept_blocks(task, cell)
+    _block_kernels.place_users(
+        moment.gain, task.rng("order").permutation(len(limits.power_w)), cell, fair_power(task, cell),
+        np.float32(limits.noise_w), task.demand, np.float32(task.lambda_), np.float32(damp), inner_w, inner_b, outer_w,
+        np.float32(outer_b), limits.n_blocks, block,
+    )  # fmt: skip
+    return block
 
 
 def hungarian_blocks(
@@ -155,7 +167,7 @@ def hungarian_blocks(
 ) -> Int32[Array, "users"]:
     """Blocks of one cell after the other by the Hungarian method, the others staying as they are by then.
 
-    Begins with the blocks of the step before. Powers are equal shares meanwhile.
+    Begins with the blocks of the step before. Powers are equal shares meanwhile. In NumPy and for any score.
 
     Args:
         task: the step.

@@ -1,0 +1,198 @@
+"""Blocks of one cell after the other by the Hungarian method, compiled: what `hungarian_blocks` does in NumPy."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numba as nb
+import numpy as np
+
+from mndt.radio._simd import FAST, F, I, log2f
+
+_MUCH: Final = 1e30
+_BIDS: Final = 6
+_LN2: Final = F(0.6931472)
+
+
+@nb.njit(**FAST)
+def hungarian(score: Any, n_rows: Any, taken: Any) -> None:
+    """Columns of largest total score, one for each of the first `n_rows` rows, into `taken`.
+
+    Successive shortest paths with potentials (the Hungarian method in the form of R. Jonker and A. Volgenant
+    1987, doi:10.1007/BF02278710); at least as many columns as rows.
+    """
+    n_columns = score.shape[1]
+    of_row, of_column = np.zeros(n_rows, np.float32), np.zeros(n_columns, np.float32)
+    row_at, way = np.full(n_columns, -1, np.int32), np.empty(n_columns, np.int32)
+    least, shut = np.empty(n_columns, np.float32), np.empty(n_columns, np.float32)
+    free = np.empty(n_rows, np.int32)
+    n_free = _bid(score, n_rows, of_row, of_column, row_at, least, free)
+    for first in free[:n_free]:
+        of_row[first] = F(0.0)
+        least[:] = F(_MUCH)
+        shut[:] = F(0.0)
+        row, at, passed = first, I(-1), F(0.0)
+        while True:
+            base, line, best = passed - of_row[row], score[row], F(2.0 * _MUCH)
+            for j in range(n_columns):
+                length = base - line[j] - of_column[j] + shut[j]
+                way[j] = at if length < least[j] else way[j]
+                least[j] = min(least[j], length)
+                best = min(best, least[j] + shut[j])
+            at = I(n_columns)
+            for j in range(n_columns):  # a smallest number, not an early end: that is vectorised
+                at = min(at, I(j) if least[j] + shut[j] == best else I(n_columns))
+            passed = best
+            if row_at[at] < 0:
+                break
+            shut[at] = F(_MUCH)
+            row = row_at[at]
+        of_row[first] += passed
+        for j in range(n_columns):
+            if shut[j] > F(0.0):
+                of_row[row_at[j]] += passed - least[j]
+                of_column[j] -= passed - least[j]
+        while at >= 0:
+            before = way[at]
+            row_at[at] = first if before < 0 else row_at[before]
+            at = before
+    for j in range(n_columns):
+        if row_at[j] >= 0:
+            taken[row_at[j]] = j
+
+
+@nb.njit(inline="always", **FAST)
+def _bid(score: Any, n_rows: Any, of_row: Any, of_column: Any, row_at: Any, value: Any, free: Any) -> Any:
+    """Rows take their best column in turn and raise its price to where the second best is as good.
+
+    A row that loses its column comes again; after a while those left over are returned, as `free` and their number.
+    """
+    n_columns = score.shape[1]
+    for i in range(n_rows):
+        free[i] = n_rows - 1 - i
+    n_free, n_left = n_rows, 0
+    for _ in range(_BIDS * n_rows):
+        if n_free == 0:
+            break
+        row = free[n_free - 1]
+        line, best, second = score[row], F(-_MUCH), F(-_MUCH)
+        for j in range(n_columns):
+            value[j] = line[j] + of_column[j]
+            best = max(best, value[j])
+        at = I(n_columns)
+        for j in range(n_columns):
+            at = min(at, I(j) if value[j] == best else I(n_columns))
+        value[at] = F(-_MUCH)
+        for j in range(n_columns):
+            second = max(second, value[j])
+        if n_columns == 1:
+            second = best
+        before = row_at[at]
+        of_row[row] = -second
+        of_column[at] -= best - second
+        row_at[at] = row
+        if before >= 0:
+            free[n_free - 1] = before
+        else:
+            n_free -= 1
+    return n_free
+
+
+@nb.njit(**FAST)
+def place_users(
+    gain: Any, order: Any, cell: Any, power_w: Any, noise_w: Any, demand: Any, lambda_: Any, damp: Any, inner_w: Any,
+    inner_b: Any, outer_w: Any, outer_b: Any, n_blocks: Any, block: Any,
+) -> None:  # fmt: skip
+    """One cell after the other in `order` gives its users the blocks of largest total score; changes `block`.
+
+    The score of an edge is ``rate + lambda min(rate, demand) - damp p harm`` plus that of a network of one hidden
+    layer whose outputs are weighted already, see `mndt.learn.edge_weights.block_features` for its inputs.
+    """
+    n_users, n_cells = gain.shape
+    hidden = outer_w.size
+    gain_t = np.ascontiguousarray(gain.T)
+    grid, number = np.zeros((n_cells, n_blocks), np.float32), np.zeros(n_blocks, np.int64)
+    heard, signal = np.empty(n_users, np.float64), np.empty(n_users, np.float32)
+    first, members = np.zeros(n_cells + 1, np.int64), np.empty(n_users, np.int32)
+    for u in range(n_users):
+        grid[cell[u], block[u]] = power_w[u]
+        signal[u] = gain[u, cell[u]] * power_w[u]
+        number[block[u]] += 1
+        first[cell[u] + 1] += 1
+        heard[u] = noise_w
+    for c in range(n_cells):
+        first[c + 1] += first[c]
+        row, hears = grid[c], gain_t[c]
+        for u in range(n_users):
+            if cell[u] != c:
+                heard[u] += np.float64(hears[u]) * row[block[u]]
+    filled = first.copy()
+    for u in range(n_users):
+        members[filled[cell[u]]] = u
+        filled[cell[u]] += 1
+    score, taken = np.empty((n_blocks, n_blocks), np.float32), np.empty(n_blocks, np.int32)
+    harm, said = np.empty(n_blocks, np.float32), np.empty((hidden, n_blocks), np.float32)
+    rate, level, met = np.empty(n_blocks, np.float32), np.empty(n_blocks, np.float32), np.empty(n_blocks, np.float32)
+    around, base = np.empty((n_blocks, n_blocks), np.float32), np.empty(n_blocks, np.float32)
+    for c in order:
+        who = members[first[c] : first[c + 1]]
+        if who.size == 0:
+            continue
+        for u in who:
+            number[block[u]] -= 1
+        row, hears, power = grid[c], gain_t[c], power_w[who[0]]
+        harm[:] = F(0.0)
+        for v in range(n_users):
+            if cell[v] != c:
+                heard[v] = max(heard[v] - np.float64(hears[v]) * row[block[v]], np.float64(noise_w))
+                at = F(heard[v])
+                short = F(1.0) + lambda_ if log2f(F(1.0) + signal[v] / at) < demand[v] else F(1.0)
+                harm[block[v]] += short * signal[v] / (at * (at + signal[v])) * hears[v]
+        row[:] = F(0.0)
+        mean = F(0.0)
+        for k in range(n_blocks):
+            harm[k] *= power / _LN2
+            mean += F(number[k])
+        mean = max(mean / F(n_blocks), F(1.0))
+        for k in range(n_blocks):
+            base[k] = outer_b - damp * harm[k]
+            crowd, loud = F(number[k]) / mean - F(1.0), log2f(F(1.0) + F(10.0) * harm[k]) * _LN2
+            for i in range(hidden):
+                said[i, k] = inner_b[i] + inner_w[3, i] * harm[k] + inner_w[4, i] * loud + inner_w[7, i] * crowd
+        for n in range(who.size):
+            u = who[n]
+            line, near = score[n], around[n]
+            near[:] = F(noise_w)
+            for b in range(n_cells):
+                if b != c:
+                    g, other = gain[u, b], grid[b]
+                    for k in range(n_blocks):
+                        near[k] += g * other[k]
+            mean = F(0.0)
+            for k in range(n_blocks):
+                rate[k] = log2f(F(1.0) + signal[u] / near[k])
+                level[k] = log2f(near[k] / F(noise_w)) * F(1.0 / 16.0)
+                met[k] = min(rate[k], demand[u])
+                line[k] = base[k] + rate[k] + lambda_ * met[k]
+                mean += rate[k]
+            mean /= F(n_blocks)
+            for i in range(hidden):
+                const = inner_w[5, i] * F(0.25) * demand[u] - inner_w[2, i] * F(0.25) * mean
+                a, b2, m, w = (
+                    inner_w[0, i] + F(0.25) * inner_w[2, i],
+                    inner_w[1, i],
+                    F(0.25) * inner_w[6, i],
+                    outer_w[i],
+                )
+                for k in range(n_blocks):
+                    line[k] += w * max(said[i, k] + const + a * rate[k] + b2 * level[k] + m * met[k], F(0.0))
+        hungarian(score, who.size, taken)
+        for n in range(who.size):
+            k = taken[n]
+            block[who[n]] = k
+            number[k] += 1
+            row[k] = power
+            heard[who[n]] = around[n, k]
+        for v in range(n_users):
+            if cell[v] != c:
+                heard[v] += np.float64(hears[v]) * row[block[v]]
