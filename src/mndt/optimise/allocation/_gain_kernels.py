@@ -20,7 +20,7 @@ SIGHT, LOS, NLOS, WALL = 0, 1, 2, 3
 """Layers of the fields `outside`: state of line of sight, shadowing with, without, and through a wall."""
 
 NEAR, NEAR_SLOPE, FAR, FAR_SLOPE, HIDDEN, HIDDEN_SLOPE, BREAK_M, RISE2_M2 = 0, 1, 2, 3, 4, 5, 6, 7
-"""Columns of `law`: dB at 1 m and dB a decade of the slant distance, see `pathloss.LossLaw`."""
+"""Rows of `law`: dB at 1 m and dB a decade of the slant distance, see `pathloss.LossLaw`."""
 
 INSIDE_SEEN, INSIDE_SEEN_SLOPE, INSIDE_HIDDEN, INSIDE_HIDDEN_SLOPE = 0, 1, 2, 3
 """The law inside a station's own building, dB at 1 m and dB a decade."""
@@ -48,36 +48,42 @@ def street_grid(
     """Loss over the street, walls and shadowing; inside a station's own building the law of rooms.
 
     A link is in sight where its field of states lies below `seen_below` at its whole metres of distance.
+    Fields are in steps, a byte each; so are thresholds, and deviations are dB a step.
     Each cell looks at the fields through a window of its own, moved by `shift`.
     """
-    last = seen_below.size - 1
+    last, n_cells = seen_below.size - 1, cell_x_m.size
+    ground_m, loss_db = np.empty(n_cells, np.float32), np.empty(n_cells, np.float32)
+    near_db, hidden_db = np.empty(n_cells, np.float32), np.empty(n_cells, np.float32)
     for u in range(low, high):
         own_row, own_col = int(y_m[u] * per_pixel), int(x_m[u] * per_pixel)
-        for c in range(cell_x_m.size):
+        for c in range(n_cells):  # a loop without look-ups, which the compiler vectorises
             dx, dy = x_m[u] - cell_x_m[c], y_m[u] - cell_y_m[c]
             flat_m2 = dx * dx + dy * dy
-            lg = F(0.5) * LG_PER_LOG2 * log2f(max(flat_m2 + law[c, RISE2_M2], F(1.0)))
-            ground_m = np.sqrt(flat_m2)
-            metre = min(int(ground_m), last)
-            row, col = own_row + shift[c, 0], own_col + shift[c, 1]
-            if cell_building[c] >= 0 and cell_building[c] == building[u]:
-                field = inside[row, col]
-                if field[SIGHT] < inside_seen_below[metre]:
+            lg = F(0.5) * LG_PER_LOG2 * log2f(flat_m2 + law[RISE2_M2, c])
+            ground_m[c] = np.sqrt(flat_m2)
+            near = law[NEAR, c] + law[NEAR_SLOPE, c] * lg
+            near = near if ground_m[c] <= law[BREAK_M, c] else law[FAR, c] + law[FAR_SLOPE, c] * lg
+            near_db[c] = near
+            hidden_db[c] = max(near, law[HIDDEN, c] + law[HIDDEN_SLOPE, c] * lg)
+        for c in range(n_cells):
+            field = outside[own_row + shift[c, 0], own_col + shift[c, 1]]
+            seen = field[SIGHT] < seen_below[min(int(ground_m[c]), last)]
+            through = cell_building[c] >= 0 or building[u] >= 0
+            shadow_db = sigma_db[LOS] * field[LOS] if seen else sigma_db[NLOS] * field[NLOS]
+            shadow_db = sigma_db[WALL] * field[WALL] if through else shadow_db
+            loss_db[c] = (near_db[c] if seen else hidden_db[c]) + shadow_db + exit_db[c] + inside_db[u]
+        if building[u] >= 0:
+            for c in range(n_cells):
+                if cell_building[c] == building[u]:
+                    dx, dy = x_m[u] - cell_x_m[c], y_m[u] - cell_y_m[c]
+                    lg = F(0.5) * LG_PER_LOG2 * log2f(max(dx * dx + dy * dy + law[RISE2_M2, c], F(1.0)))
+                    field = inside[own_row + shift[c, 0], own_col + shift[c, 1]]
                     loss = inside_law[INSIDE_SEEN] + inside_law[INSIDE_SEEN_SLOPE] * lg
-                    loss += inside_sigma_db[LOS] * field[LOS]
-                else:
-                    loss = inside_law[INSIDE_HIDDEN] + inside_law[INSIDE_HIDDEN_SLOPE] * lg
-                    loss = max(loss, inside_law[INSIDE_SEEN] + inside_law[INSIDE_SEEN_SLOPE] * lg)
-                    loss += inside_sigma_db[NLOS] * field[NLOS]
-            else:
-                field = outside[row, col]
-                near = ground_m <= law[c, BREAK_M]
-                loss = law[c, NEAR] + law[c, NEAR_SLOPE] * lg if near else law[c, FAR] + law[c, FAR_SLOPE] * lg
-                state = LOS
-                if field[SIGHT] >= seen_below[metre]:
-                    loss = max(loss, law[c, HIDDEN] + law[c, HIDDEN_SLOPE] * lg)
-                    state = NLOS
-                if cell_building[c] >= 0 or building[u] >= 0:
-                    state = WALL
-                loss += exit_db[c] + inside_db[u] + sigma_db[state] * field[state]
-            out[u, c] = exp2f(-loss * LOG2_PER_DB)
+                    if field[SIGHT] < inside_seen_below[min(int(ground_m[c]), last)]:
+                        loss_db[c] = loss + inside_sigma_db[LOS] * field[LOS]
+                    else:
+                        loss = max(loss, inside_law[INSIDE_HIDDEN] + inside_law[INSIDE_HIDDEN_SLOPE] * lg)
+                        loss_db[c] = loss + inside_sigma_db[NLOS] * field[NLOS]
+        row = out[u]
+        for c in range(n_cells):
+            row[c] = exp2f(-loss_db[c] * LOG2_PER_DB)

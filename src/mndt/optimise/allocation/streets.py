@@ -5,8 +5,8 @@ The report leaves buildings open. Here they are squares of 60 m with streets of 
 their own, 3 m high, outdoor ones in streets, 10 m high. A link has
 
 - the loss of UMi over its whole length, in a state drawn in space (clause 7.6.3.3, 50 m);
-- the low-loss wall of each building it enters or leaves, with its spread from building to building, and
-  0.5 dB a metre inside (clause 7.4.3); shadowing of that state, correlated in space (clause 7.4.4);
+- the wall of each building it enters or leaves, of low or high loss with its spread from building to
+  building, and 0.5 dB a metre inside (clause 7.4.3); shadowing of that state, correlated in space (7.4.4);
 - in the station's own building the loss, state and shadowing of the indoor office.
 """
 
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from jaxtyping import Float32, Int32
+from jaxtyping import Float32, Int8, Int32
 
 from mndt.errors import InputError
 from mndt.parallel import by_rows
@@ -35,8 +35,8 @@ CARRIER_GHZ: Final = 3.5
 
 PITCH_M: Final = 80.0
 STREET_M: Final = 20.0
-WALL: Final = "low"
-"""Facades of all buildings: homes with plain glass, table 7.4.3-2. Assumed."""
+HIGH_LOSS_SHARE: Final = 0.5
+"""Buildings whose glass is coated; the others' is plain (table 7.4.3-2). Assumed: half of each."""
 
 USER_HEIGHT_M: Final = 1.5
 HEIGHT_M: Final = {"indoor": 3.0, "outdoor": 10.0}
@@ -47,7 +47,7 @@ SIGHT_CORRELATION_M: Final = {"UMi": 50.0, "InH": 10.0}
 """Correlation distance of the state of line of sight, table 7.6.3.1-2."""
 
 _WINDOW_STEP_M: Final = 140.0  # between the windows of two cells: exp(-140 / 50) is 6 %, exp(-140 / 13) nothing
-_ALWAYS: Final = 9.0  # deviations: no field reaches it
+_STEPS: Final = 24  # of a deviation in which fields are kept, a byte each: memory is what their look-up waits for
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,8 @@ class StreetGrid:
     height_m: Float32[Array, "cells"]
     wall_db: Float32[Array, "buildings"]
     per_row: int  # buildings
-    outside: Float32[Array, "rows cols 4"]
-    inside: Float32[Array, "rows cols 4"]
+    outside: Int8[Array, "rows cols 4"]  # unit fields in steps: state, shadowing seen, hidden, through a wall
+    inside: Int8[Array, "rows cols 4"]
     shift: Int32[Array, "cells 2"]  # of each cell's window into the fields, in pixels
 
     def gain(self, x_m: Float32[Array, "users"], y_m: Float32[Array, "users"]) -> Float32[Array, "users cells"]:
@@ -88,10 +88,10 @@ class StreetGrid:
         through_db = self.wall_db[building] + pathloss.INSIDE_DB_PER_M * depth_m
         return np.where(building >= 0, through_db, 0.0).astype(F)
 
-    def laws(self) -> Float32[Array, "cells 8"]:
-        """UMi of every cell at its height, in the columns of the kernel."""
-        kinds = {height: _law_row(height) for height in np.unique(self.height_m).tolist()}
-        return np.stack([kinds[height] for height in self.height_m.tolist()])
+    def laws(self) -> Float32[Array, "8 cells"]:
+        """UMi of every cell at its height, in the rows of the kernel."""
+        kinds = {height: _law_at(height) for height in np.unique(self.height_m).tolist()}
+        return np.stack([kinds[height] for height in self.height_m.tolist()], axis=1)
 
 
 def building_at(x_m: Float32[Array, "n"], y_m: Float32[Array, "n"], per_row: int) -> Int32[Array, "n"]:
@@ -124,8 +124,6 @@ def street_grid(seed: int, power_w: Float32[Array, "cells"], n_indoor: int, side
         raise InputError("side_m", side_m, allowed=allowed, fix="widen it or ask for fewer cells")
     streams = Streams(seed)
     rng = streams.generator("allocation cells")
-    spread = streams.generator("allocation walls").standard_normal(per_row**2)
-    wall_db = float(pathloss.wall_loss_db(WALL, CARRIER_GHZ)) + pathloss.WALL_SIGMA_DB[WALL] * spread
     building = np.full(n_cells, -1, np.int32)
     building[:n_indoor] = rng.choice(per_row**2, n_indoor, replace=False)
     within_m = rng.uniform(STREET_M / 2.0, PITCH_M - STREET_M / 2.0, (2, n_indoor))
@@ -135,10 +133,22 @@ def street_grid(seed: int, power_w: Float32[Array, "cells"], n_indoor: int, side
     )  # fmt: skip
     heights = np.where(building >= 0, HEIGHT_M["indoor"], HEIGHT_M["outdoor"])
     outside, inside, shift = _fields(n_cells, side_m, streams.generator("allocation shadowing"))
+    x_m, y_m = place_m.astype(F)
+    walls_db = _walls_db(per_row**2, streams)
     return StreetGrid(
-        power_w, place_m[0].astype(F), place_m[1].astype(F), building, heights.astype(F), np.maximum(wall_db, 0.0).astype(F), per_row, outside,
-        inside, shift,
+        power_w, x_m, y_m, building, heights.astype(F), walls_db, per_row, outside, inside, shift
     )  # fmt: skip
+
+
+def _walls_db(n_buildings: int, streams: Streams) -> Float32[Array, "buildings"]:
+    """Entry loss of every building, never below 0 dB."""
+    rng = streams.generator("allocation walls")
+    high, spread = rng.random(n_buildings) < HIGH_LOSS_SHARE, rng.standard_normal(n_buildings)
+    low_db, high_db = (
+        float(pathloss.wall_loss_db(kind, CARRIER_GHZ)) + pathloss.WALL_SIGMA_DB[kind] * spread
+        for kind in ("low", "high")
+    )
+    return np.maximum(np.where(high, high_db, low_db), 0.0).astype(F)
 
 
 def _in_streets(count: int, side_m: float, per_row: int, rng: np.random.Generator) -> Array:
@@ -163,31 +173,32 @@ def _fields(n_cells: int, side_m: float, rng: np.random.Generator) -> tuple[Arra
         [SIGHT_CORRELATION_M[name], *(state.correlation_m for state in pathloss.SHADOWING[name].values())]
         for name in ("UMi", "InH")
     ]
-    outside, inside = np.zeros((2, size, size, 4), F)
+    outside, inside = np.zeros((2, size, size, 4), np.int8)
     for fields, distances_m in zip((outside, inside), lengths, strict=True):
         for layer, distance_m in enumerate(distances_m):
-            fields[:, :, layer] = unit_field(size, size, PIXEL_M, distance_m, rng)
+            field = unit_field(size, size, PIXEL_M, distance_m, rng)
+            fields[:, :, layer] = np.clip(np.rint(_STEPS * field), -127, 127)
     places = rng.permutation(per_side**2)[:n_cells]
     return outside, inside, (step * np.stack(divmod(places, per_side), axis=1)).astype(np.int32)
 
 
 def seen_below(scenario: str, reach_m: int = 4000) -> Float32[Array, "metres"]:
-    """Where a unit field must lie for line of sight, by whole metres: the quantile of table 7.4.2-1's probability."""
+    """Below which step a field means line of sight, by whole metres: quantiles of table 7.4.2-1's probability."""
     from scipy.special import ndtri
 
     probability = pathloss.los_probability(scenario, np.arange(reach_m) + 0.5)
-    return np.clip(ndtri(probability), -_ALWAYS, _ALWAYS).astype(F)
+    return np.clip(_STEPS * ndtri(probability), -1e3, 1e3).astype(F)
 
 
 def _sigmas_db(scenario: str) -> Float32[Array, "4"]:
-    """Deviations by layer of the fields; the first, the state's, has none."""
+    """What a step is worth by layer of the fields; the first, the state's, is no loss."""
     states = pathloss.SHADOWING[scenario]
     wall_db = states["o2i"].sigma_db if "o2i" in states else 0.0
-    return np.array([0.0, states["los"].sigma_db, states["nlos"].sigma_db, wall_db], F)
+    return np.array([0.0, states["los"].sigma_db, states["nlos"].sigma_db, wall_db], F) / F(_STEPS)
 
 
-def _law_row(height_m: float) -> Float32[Array, "8"]:
-    """UMi from one height, in the columns of the kernel."""
+def _law_at(height_m: float) -> Float32[Array, "8"]:
+    """UMi from one height, in the order of the kernel."""
     law: LossLaw = pathloss.loss_law("UMi", CARRIER_GHZ, height_m, USER_HEIGHT_M)
     rise2_m2 = (height_m - USER_HEIGHT_M) ** 2
     return np.array(
@@ -196,6 +207,6 @@ def _law_row(height_m: float) -> Float32[Array, "8"]:
 
 
 def _inside_law() -> Float32[Array, "4"]:
-    """InH, in the columns of the kernel."""
+    """InH, in the order of the kernel."""
     law = pathloss.loss_law("InH", CARRIER_GHZ, HEIGHT_M["indoor"], USER_HEIGHT_M)
     return np.array([law.near_db, law.near_slope, law.nlos_db, law.nlos_slope], F)
