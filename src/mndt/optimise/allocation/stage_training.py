@@ -52,7 +52,7 @@ class EdgeFit:
 
 def train_edges(
     scenario: Scenario, *, minutes: float = 5.0, rounds: int | None = None, credit_to: Credit = "all", seed: int = 0,
-    power: Callable[..., Array] = gradient_power, weights: Weights | None = None,
+    power: Callable[..., Array] = gradient_power, weights: Weights | None = None, updates: int = UPDATES,
 ) -> EdgeFit:  # fmt: skip
     """Train both networks of edges on what came of the edges they chose.
 
@@ -68,6 +68,7 @@ def train_edges(
         seed: of weights, exploration and order.
         power: stage that follows.
         weights: to go on from.
+        updates: steps of Adam in a round, for each network.
     """
     began = time.monotonic()
     weights = start_weights("cell", seed) | start_weights("block", seed) if weights is None else weights
@@ -85,7 +86,7 @@ def train_edges(
             curve.append(line)
             for prefix in HIDDEN:
                 x, y = (np.concatenate([note[prefix][i] for note in notes]) for i in (0, 1))
-                weights, error[prefix] = fit_edges(prefix, weights, x, y, updates=UPDATES, seed=seed + n)
+                weights, error[prefix] = fit_edges(prefix, weights, x, y, updates=updates, seed=seed + n)
             n += 1
             advance()
     return EdgeFit(weights, error, n, time.monotonic() - began, curve)
