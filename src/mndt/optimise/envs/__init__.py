@@ -2,6 +2,7 @@
 
 ``mndt/Association-v0``: a compact study of who connects where, fast enough to learn on a laptop.
 ``mndt/TwinAssociation-v0``: the same question put to the whole twin of a city.
+``mndt/Allocation-v0``: cells, blocks and powers so that demands are met, the problem of the paper's Table II.
 
     import gymnasium
     import mndt.optimise.envs
@@ -31,8 +32,10 @@ from mndt.optimise.envs.setting import SIZES, Setting
 
 ASSOCIATION: Final = "mndt/Association-v0"
 TWIN_ASSOCIATION: Final = "mndt/TwinAssociation-v0"
+ALLOCATION: Final = "mndt/Allocation-v0"
 
 __all__ = [
+    "ALLOCATION",
     "ASSOCIATION",
     "SIZES",
     "TWIN_ASSOCIATION",
@@ -55,6 +58,7 @@ def register() -> None:
     for name, entry_point, vector_entry_point in (
         (ASSOCIATION, f"{home}:AssociationEnv", f"{home}:AssociationVectorEnv"),
         (TWIN_ASSOCIATION, f"{home}.twin:TwinAssociationEnv", None),  # loads the engine, when made
+        (ALLOCATION, f"{home}.allocation:AllocationEnv", None),
     ):
         if name not in gymnasium.registry:
             gymnasium.register(
