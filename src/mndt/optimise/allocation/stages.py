@@ -185,7 +185,9 @@ def hungarian_blocks(
     grid[block, cell] = power_w
     own = gain_t[cell, np.arange(len(cell))]
     signal = own * power_w
-    heard = 1.0 + sum(gain_t[c] * grid[block, c] * (cell != c) for c in range(n_cells))
+    heard = np.ones(len(cell))  # float64: cells are taken out again
+    for c in range(n_cells):
+        heard += gain_t[c] * grid[block, c] * (cell != c)
     members = np.split(np.argsort(cell, kind="stable"), np.cumsum(np.bincount(cell, minlength=n_cells))[:-1])
     number = np.bincount(block, minlength=limits.n_blocks)
     for c in task.rng("order").permutation(n_cells):
@@ -195,7 +197,7 @@ def hungarian_blocks(
         number -= np.bincount(block[who], minlength=limits.n_blocks)
         heard -= gain_t[c] * grid[block, c] * (cell != c)
         grid[:, c] = 0.0
-        at = np.maximum(heard, 1.0)
+        at = np.maximum(heard, 1.0).astype(np.float32)
         short = 1.0 + task.lambda_ * (np.log2(1.0 + signal / at) < task.demand)
         loss = short * signal / (at * (at + signal)) * gain_t[c] * (cell != c)
         harm = np.bincount(block, loss, limits.n_blocks).astype(np.float32) / np.float32(np.log(2.0))
