@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mndt.optimise.allocation import _kernels
+from mndt.optimise.allocation.places import first_choice, strongest_cells
 from mndt.optimise.allocation.problem import Choice, Limits, check, rates
-from mndt.optimise.allocation.solver import NORMAL, Effort, Worth, first_choice, solve, strongest_cells
+from mndt.optimise.allocation.solver import NORMAL, Effort, Worth, solve
 
 NOISE_W = np.float32(1e-13)
 Array = np.ndarray

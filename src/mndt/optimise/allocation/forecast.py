@@ -61,7 +61,7 @@ def features(moment: Moment, rate: Float32[Array, "users"], lambda_: float) -> F
         rate: of the step before; in the first step, of a trial with all weights one.
         lambda_: worth of satisfied demand, since the favoured receive more.
     """
-    from mndt.optimise.allocation.solver import strongest_cells
+    from mndt.optimise.allocation.places import strongest_cells
 
     left, limits = moment.steps_left, moment.limits
     past = moment.received / moment.step if moment.step else rate

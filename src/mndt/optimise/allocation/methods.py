@@ -19,8 +19,9 @@ from jaxtyping import Float32, Float64
 from mndt.errors import unknown_name
 from mndt.optimise.allocation import forecast
 from mndt.optimise.allocation.forecast import by_mean, mean_rate, short_at_end
+from mndt.optimise.allocation.places import first_choice
 from mndt.optimise.allocation.problem import Choice, Episode, Method, Moment, play, rates
-from mndt.optimise.allocation.solver import NORMAL, Effort, Worth, first_choice, solve
+from mndt.optimise.allocation.solver import NORMAL, Effort, Worth, solve
 
 Array = np.ndarray
 

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Float32, Int32
 
 from mndt.learn.edge_weights import CellEdges, cell_edges, choose_cells
+from mndt.optimise.allocation.places import even_power, fill_blocks
 from mndt.optimise.allocation.problem import Moment
 from mndt.optimise.allocation.solver import NORMAL, Worth
 from mndt.streams import Streams
@@ -104,40 +105,17 @@ def kept_blocks(task: Task, cell: Int32[Array, "users"]) -> Int32[Array, "users"
     if before is not None:
         stays = before.cell == cell
         block[stays] = before.block[stays]
-    return _fill_blocks(block, cell, limits.n_blocks, task.rng("blocks"))
+    return fill_blocks(block, cell, limits.n_blocks, task.rng("blocks"))
 
 
 def random_blocks(task: Task, cell: Int32[Array, "users"]) -> Int32[Array, "users"]:
     """Any blocks, no two alike in a cell."""
-    return _fill_blocks(np.full(len(cell), -1, np.int32), cell, task.moment.limits.n_blocks, task.rng("blocks"))
-
-
-def _fill_blocks(block: Array, cell: Array, n_blocks: int, rng: np.random.Generator) -> Int32[Array, "users"]:
-    """Blocks for those who have none (-1), drawn among those free in their cell."""
-    n_cells = int(cell.max()) + 1
-    order = rng.random((n_cells, n_blocks), np.float32)
-    has = block >= 0
-    order[cell[has], block[has]] = 2.0  # taken: last
-    order = np.argsort(order, axis=1).astype(np.int32)
-    without = np.flatnonzero(~has)
-    without = without[np.argsort(cell[without], kind="stable")]
-    own = cell[without]
-    number = np.bincount(own, minlength=n_cells)
-    block[without] = order[own, np.arange(len(own)) - (np.cumsum(number) - number)[own]]
-    return block
-
-
-def fair_power(task: Task, cell: Int32[Array, "users"]) -> Float32[Array, "users"]:
-    """Equal shares of the power of a cell."""
-    limit_w = task.moment.limits.power_w
-    users = np.bincount(cell, minlength=len(limit_w))
-    power_w: Array = (limit_w / np.maximum(users, 1))[cell].astype(np.float32)
-    return power_w
+    return fill_blocks(np.full(len(cell), -1, np.int32), cell, task.moment.limits.n_blocks, task.rng("blocks"))
 
 
 def equal_power(task: Task, cell: Array, block: Array) -> Float32[Array, "users"]:
     """Equal shares of the power of a cell."""
-    return fair_power(task, cell)
+    return even_power(cell, task.moment.limits)
 
 
 def priced_blocks(task: Task, cell: Int32[Array, "users"]) -> Int32[Array, "users"]:
@@ -155,7 +133,7 @@ def place_users(
     moment, limits = task.moment, task.moment.limits
     block = kept_blocks(task, cell)
     _block_kernels.place_users(
-        moment.gain, task.rng("order").permutation(len(limits.power_w)), cell, fair_power(task, cell),
+        moment.gain, task.rng("order").permutation(len(limits.power_w)), cell, even_power(cell, task.moment.limits),
         np.float32(limits.noise_w), task.demand, np.float32(task.lambda_), np.float32(damp), inner_w, inner_b, outer_w,
         np.float32(outer_b), limits.n_blocks, block,
     )  # fmt: skip
@@ -179,7 +157,7 @@ def hungarian_blocks(
 
     limits, noise_w = task.moment.limits, task.moment.limits.noise_w
     gain_t = np.ascontiguousarray(task.moment.gain.T) * np.float32(1.0 / noise_w)  # over noise
-    block, power_w = kept_blocks(task, cell), fair_power(task, cell)
+    block, power_w = kept_blocks(task, cell), even_power(cell, task.moment.limits)
     n_cells = len(limits.power_w)
     grid = np.zeros((limits.n_blocks, n_cells), np.float32)
     grid[block, cell] = power_w
@@ -221,7 +199,7 @@ def exchanged_blocks(task: Task, cell: Int32[Array, "users"]) -> Int32[Array, "u
     from mndt.optimise.allocation import _kernels
 
     gain, limits, worth = task.moment.gain, task.moment.limits, task.worth
-    cell, block, power_w = cell.copy(), kept_blocks(task, cell), fair_power(task, cell)
+    cell, block, power_w = cell.copy(), kept_blocks(task, cell), even_power(cell, task.moment.limits)
     _kernels.exchange(
         gain, np.ascontiguousarray(cell[:, None]), task.rng("order").permutation(len(cell)), limits.power_w,
         np.float32(limits.noise_w), limits.places, worth.weight, worth.bonus, worth.need, limits.n_blocks,
@@ -235,7 +213,7 @@ def wmmse_power(task: Task, cell: Array, block: Array) -> Float32[Array, "users"
     from mndt.optimise.allocation import _kernels
 
     gain, limits, worth = task.moment.gain, task.moment.limits, task.worth
-    power_w, values = fair_power(task, cell), np.empty(WMMSE_STEPS + 1)
+    power_w, values = even_power(cell, task.moment.limits), np.empty(WMMSE_STEPS + 1)
     _kernels.wmmse(
         gain, cell, block, limits.power_w, np.float32(limits.noise_w), worth.weight, worth.bonus, worth.need,
         limits.n_blocks, WMMSE_STEPS, power_w, values,
@@ -250,7 +228,7 @@ def gradient_power(task: Task, cell: Array, block: Array) -> Float32[Array, "use
     from mndt.optimise.allocation import _kernels
 
     gain, limits, worth = task.moment.gain, task.moment.limits, task.worth
-    power_w = fair_power(task, cell)
+    power_w = even_power(cell, task.moment.limits)
     _kernels.tune_power(
         gain, cell, block, limits.power_w, np.float32(limits.noise_w), worth.weight, worth.bonus, worth.need,
         limits.n_blocks, POWER_STEPS, np.float32(NORMAL.rate), power_w,

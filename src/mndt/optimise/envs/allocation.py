@@ -95,7 +95,7 @@ class AllocationEnv(gymnasium.Env[Any, Any]):
 
         import gymnasium
         import mndt.optimise.envs
-        from mndt.optimise.allocation.solver import first_choice
+        from mndt.optimise.allocation.places import first_choice
 
         env = gymnasium.make("mndt/Allocation-v0", n_users=60, n_cells=8, n_blocks=12).unwrapped
         observation, info = env.reset(seed=1)
