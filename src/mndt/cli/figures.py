@@ -234,3 +234,25 @@ def reproduce_table1(seed: int, as_json: bool) -> None:
     from mndt.experiments import table1
 
     show(lambda: table1.run(seed=seed), as_json)
+
+
+@reproduce.command("table2")
+@click.option("--seeds", type=click.IntRange(1), metavar="N", help="Test seeds.  [default: 10]")
+@click.option("--quick", is_flag=True, help="Smaller and fewer, within a minute.")
+@click.option("--train", is_flag=True, help="Train our network anew for every seed.")
+@click.option(
+    "--scenario", "scenarios", multiple=True, metavar="NAME",
+    help="table2, table2-umi, table2-city or table2-45; may be repeated.  [default: all]",
+)  # fmt: skip
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), default="table2", show_default=True, metavar="DIR",
+    help="Finished episodes, which are not played again, and the picture.",
+)  # fmt: skip
+@json_option
+def reproduce_table2(
+    seeds: int | None, quick: bool, train: bool, scenarios: tuple[str, ...], out: Path, as_json: bool
+) -> None:
+    """Table II: throughput and satisfied demand of every method, in four scenarios."""
+    from mndt.experiments import table2
+
+    show(lambda: table2.run(seeds=seeds, quick=quick, train=train, scenarios=scenarios, out=out, say=say), as_json)
