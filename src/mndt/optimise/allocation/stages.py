@@ -22,7 +22,9 @@ from mndt.streams import Streams
 
 Array = np.ndarray
 
-POWER_STEPS: Final = 20
+POWER_STEPS: Final = 40
+POWER_RATE: Final = 0.4
+"""Of Adam, in logits."""
 WMMSE_STEPS: Final = 20
 DAMP: Final = 0.5
 """Of the linear price of interference, an overestimate."""
@@ -231,6 +233,6 @@ def gradient_power(task: Task, cell: Array, block: Array) -> Float32[Array, "use
     power_w = even_power(cell, task.moment.limits)
     _kernels.tune_power(
         gain, cell, block, limits.power_w, np.float32(limits.noise_w), worth.weight, worth.bonus, worth.need,
-        limits.n_blocks, POWER_STEPS, np.float32(NORMAL.rate), power_w,
+        limits.n_blocks, POWER_STEPS, np.float32(POWER_RATE), power_w,
     )  # fmt: skip
     return power_w
