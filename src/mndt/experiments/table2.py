@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 
 from mndt.checks.output import Figure, Result, aligned
-from mndt.errors import InputError
+from mndt.errors import InputError, unknown_name
 from mndt.experiments._table2_jobs import Job, Record, play_all
 from mndt.experiments._table2_training import trained
 from mndt.optimise.allocation.methods import LAMBDAS
@@ -102,9 +102,13 @@ def run(
         InputError: too many seeds, an unknown scenario, or, for the traced city, no ray tracer.
     """
     names = list(scenarios or (QUICK_SCENARIOS if quick else SCENARIOS))
+    for name in names:
+        if name not in SCENARIOS:
+            raise unknown_name("scenario", name, SCENARIOS)
     n = seeds or (QUICK_SEEDS if quick else SEEDS)
     if n > len(TEST_SEEDS):
         raise InputError("--seeds", n, allowed=f"1 to {len(TEST_SEEDS)}", fix="ask for fewer")
+    _prepare(names, quick, say)
     size = tuple(QUICK.items()) if quick else ()
     weights = trained(names, n, size, out, n_jobs, say) if train else [""] * n
     more = frontier_rows(quick) if frontier else []
@@ -125,6 +129,20 @@ def run(
     picture = _draw(names, found, out) if frontier else None
     note = _note(names, n, quick, picture)
     return Result("table2", figures, seeds=list(range(n)), table=table(figures, names), note=note)
+
+
+def _prepare(names: Sequence[str], quick: bool, say: Callable[[str], None] | None) -> None:
+    """Trace the city before episodes go side by side: once, and not after an hour if it cannot be."""
+    if "table2-city" not in names:
+        return
+    if quick:
+        allowed = ", ".join(name for name in SCENARIOS if name != "table2-city")
+        raise InputError("--scenario", "table2-city", allowed=f"{allowed} with --quick", fix="leave out --quick")
+    from mndt.optimise.allocation.channels import traced_city
+
+    if say is not None:
+        say("gain maps of the city: about 5 minutes of tracing the first time, then a second")
+    traced_city()
 
 
 def frontier_rows(quick: bool) -> list[Row]:

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mndt.files import whole_file
-from mndt.pictures.style import GRID, INK, MUTED, quiet_axes, run_colour, run_dash, to_png
+from mndt.pictures.style import GRID, INK, MUTED, RUN_COLOURS, quiet_axes, run_colour, run_dash, to_png
 
 FLOOR: Final = 0.95
 MARKERS: Final = "osD^vP*X"
@@ -40,7 +40,8 @@ def frontier(panels: Mapping[str, Curves], paper: Mapping[str, Point]) -> Figure
     columns = min(2, len(panels))
     rows = -(-len(panels) // columns)
     fig = Figure(figsize=(5.2 * columns, 3.7 * rows + 0.6), layout="constrained", facecolor="white", dpi=150)
-    names = list(dict.fromkeys(name for curves in panels.values() for name in curves))
+    longest = {name: len(points) for curves in panels.values() for name, points in curves.items()}
+    names = sorted(longest, key=lambda name: longest[name] < 2)  # curves first: they need the colours most
     for place, (scenario, curves) in enumerate(panels.items(), start=1):
         axes = fig.add_subplot(rows, columns, place)
         _panel(axes, curves, paper, names)
@@ -61,8 +62,9 @@ def _panel(axes: Axes, curves: Curves, paper: Mapping[str, Point], names: Sequen
         if not shown:
             beyond.append(f"{name}: {100 * ordered[-1].satisfaction:.0f} %, {ordered[-1].throughput:.2f}")
         at = np.array(shown).reshape(-1, 2)
+        colour = run_colour(row) if row < len(RUN_COLOURS) else INK
         axes.plot(
-            100 * at[:, 0], at[:, 1], color=run_colour(row), linestyle=run_dash(row), linewidth=1.5, markersize=5,
+            100 * at[:, 0], at[:, 1], color=colour, linestyle=run_dash(row), linewidth=1.5, markersize=5,
             marker=MARKERS[row % len(MARKERS)], markeredgecolor="white", markeredgewidth=0.6, label=name,
         )  # fmt: skip
     for key, point in paper.items():
@@ -70,9 +72,11 @@ def _panel(axes: Axes, curves: Curves, paper: Mapping[str, Point], names: Sequen
             100 * point.satisfaction, point.throughput, marker="+", markersize=10, markeredgewidth=1.8,
             color=INK, linestyle="none", label="paper",
         )  # fmt: skip
-        words = key.replace("_", " ")
-        axes.annotate(words, (100 * point.satisfaction, point.throughput), xytext=(6, -10),
-                      textcoords="offset points", fontsize=7.5, color=MUTED)  # fmt: skip
+        left = point.satisfaction > 0.97  # no room to the right
+        axes.annotate(
+            key.replace("_", " "), (100 * point.satisfaction, point.throughput), xytext=(-6 if left else 6, -10),
+            textcoords="offset points", ha="right" if left else "left", fontsize=7.5, color=MUTED,
+        )  # fmt: skip
     if beyond:
         axes.text(0.02, 0.03, "further left: " + "; ".join(beyond), transform=axes.transAxes, fontsize=7, color=MUTED)
     quiet_axes(axes)
