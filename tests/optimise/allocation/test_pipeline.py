@@ -40,7 +40,7 @@ def _task(episode, lambda_=2.0, previous=None):
     moment = episode.start()
     if previous is not None:
         moment = Moment(0, moment.n_steps, moment.gain, moment.demand, moment.received, moment.limits, previous)
-    return stages.Task(moment, stages.equal_demand(moment), lambda_, Streams(0))
+    return stages.make_task(moment, stages.equal_demand(moment), lambda_, Streams(0))
 
 
 def _weights(seed):
@@ -100,7 +100,7 @@ def test_strongest_is_the_strongest():
 def test_random_blocks_are_uniform_over_those_of_a_cell():
     counts = np.zeros(12)
     for seed in range(300):
-        task = stages.Task(_task(_episode()).moment, np.zeros(50, np.float32), 0.0, Streams(seed))
+        task = stages.make_task(_task(_episode()).moment, np.zeros(50, np.float32), 0.0, Streams(seed))
         counts += np.bincount(stages.random_blocks(task, np.zeros(6, np.int32).repeat(1)), minlength=12)
     assert abs(counts / 300 - 0.5).max() < 0.1
 
@@ -135,7 +135,7 @@ def test_compiled_blocks_are_those_of_numpy(seed):
     task = _task(_episode(seed, n_users=80, n_cells=12, n_blocks=10), lambda_=1.5)
     cell = stages.strongest_cells(task)
 
-    def price(rate, heard, harm, power_w, demand, number):
+    def price(who, rate, heard, harm, power_w, demand, number):
         return rate + np.float32(1.5) * np.minimum(rate, demand[:, None]) - np.float32(stages.DAMP * power_w) * harm
 
     weights = _weights(seed)

@@ -70,7 +70,7 @@ def _bid(score: Any, n_rows: Any, of_row: Any, of_column: Any, row_at: Any, valu
     n_columns = score.shape[1]
     for i in range(n_rows):
         free[i] = n_rows - 1 - i
-    n_free, n_left = n_rows, 0
+    n_free = n_rows
     for _ in range(_BIDS * n_rows):
         if n_free == 0:
             break
@@ -100,16 +100,16 @@ def _bid(score: Any, n_rows: Any, of_row: Any, of_column: Any, row_at: Any, valu
 
 @nb.njit(**FAST)
 def place_users(
-    gain: Any, order: Any, cell: Any, power_w: Any, noise_w: Any, demand: Any, lambda_: Any, damp: Any, inner_w: Any,
-    inner_b: Any, outer_w: Any, outer_b: Any, n_blocks: Any, block: Any,
+    gain: Any, order: Any, cell: Any, power_w: Any, noise_w: Any, demand: Any, bonus: Any, damp: Any, inner_w: Any,
+    inner_b: Any, outer_w: Any, n_blocks: Any, block: Any,
 ) -> None:  # fmt: skip
     """One cell after the other in `order` gives its users the blocks of largest total score; changes `block`.
 
-    The score of an edge is ``rate + lambda min(rate, demand) - damp p harm`` plus that of a network of one hidden
-    layer whose outputs are weighted already, see `mndt.learn.edge_weights.block_features` for its inputs.
+    The score of an edge is ``rate + bonus min(rate, demand) - damp p harm`` plus first and bonus times second output
+    of a network of one hidden layer, see `mndt.learn.edge_weights.block_features` for its inputs.
     """
     n_users, n_cells = gain.shape
-    hidden = outer_w.size
+    hidden = outer_w.shape[0]
     gain_t = np.ascontiguousarray(gain.T)
     grid, number = np.zeros((n_cells, n_blocks), np.float32), np.zeros(n_blocks, np.int64)
     heard, signal = np.empty(n_users, np.float64), np.empty(n_users, np.float32)
@@ -146,7 +146,7 @@ def place_users(
             if cell[v] != c:
                 heard[v] = max(heard[v] - np.float64(hears[v]) * row[block[v]], np.float64(noise_w))
                 at = F(heard[v])
-                short = F(1.0) + lambda_ if log2f(F(1.0) + signal[v] / at) < demand[v] else F(1.0)
+                short = F(1.0) + bonus[v] if log2f(F(1.0) + signal[v] / at) < demand[v] else F(1.0)
                 harm[block[v]] += short * signal[v] / (at * (at + signal[v])) * hears[v]
         row[:] = F(0.0)
         mean = F(0.0)
@@ -155,13 +155,13 @@ def place_users(
             mean += F(number[k])
         mean = max(mean / F(n_blocks), F(1.0))
         for k in range(n_blocks):
-            base[k] = outer_b - damp * harm[k]
+            base[k] = -damp * harm[k]
             crowd, loud = F(number[k]) / mean - F(1.0), log2f(F(1.0) + F(10.0) * harm[k]) * _LN2
             for i in range(hidden):
                 said[i, k] = inner_b[i] + inner_w[3, i] * harm[k] + inner_w[4, i] * loud + inner_w[7, i] * crowd
         for n in range(who.size):
             u = who[n]
-            line, near = score[n], around[n]
+            line, near, more = score[n], around[n], bonus[u]
             near[:] = F(noise_w)
             for b in range(n_cells):
                 if b != c:
@@ -173,17 +173,13 @@ def place_users(
                 rate[k] = log2f(F(1.0) + signal[u] / near[k])
                 level[k] = log2f(near[k] / F(noise_w)) * F(1.0 / 16.0)
                 met[k] = min(rate[k], demand[u])
-                line[k] = base[k] + rate[k] + lambda_ * met[k]
+                line[k] = base[k] + rate[k] + more * met[k]
                 mean += rate[k]
             mean /= F(n_blocks)
             for i in range(hidden):
                 const = inner_w[5, i] * F(0.25) * demand[u] - inner_w[2, i] * F(0.25) * mean
-                a, b2, m, w = (
-                    inner_w[0, i] + F(0.25) * inner_w[2, i],
-                    inner_w[1, i],
-                    F(0.25) * inner_w[6, i],
-                    outer_w[i],
-                )
+                a, b2, m = inner_w[0, i] + F(0.25) * inner_w[2, i], inner_w[1, i], F(0.25) * inner_w[6, i]
+                w = outer_w[i, 0] + more * outer_w[i, 1]
                 for k in range(n_blocks):
                     line[k] += w * max(said[i, k] + const + a * rate[k] + b2 * level[k] + m * met[k], F(0.0))
         hungarian(score, who.size, taken)

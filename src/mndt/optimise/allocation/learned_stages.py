@@ -44,7 +44,7 @@ def learned_cells(
     """
     edges = task.edges
     reward, cost = forward(np, weights, "cell", edges.features)
-    value = reward + np.float32(task.lambda_) * cost
+    value = reward + task.bonus[:, None] * cost
     if noise:
         value = value + task.rng("explore").gumbel(0.0, noise, value.shape).astype(np.float32)
     cell = choose_cells(value, edges, task.strength, task.moment.limits.places)
@@ -58,17 +58,13 @@ def learned_blocks(
     task: Task, cell: Int32[Array, "users"], weights: Weights, noise: float = 0.0, asked: list[Any] | None = None
 ) -> Int32[Array, "users"]:
     """Cell by cell the Hungarian method on learned reward plus lambda times cost."""
-    if not noise and asked is None:
-        outer_w, outer_b = (
-            weights[name][..., 0] + task.lambda_ * weights[name][..., 1] for name in ("block_w1", "block_b1")
-        )
-        outer_w = np.ascontiguousarray(outer_w, np.float32)
-        return place_users(task, cell, 0.0, weights["block_w0"], weights["block_b0"], outer_w, float(outer_b))
+    if not noise and asked is None:  # biases of the last layer are the same for all edges of a user
+        return place_users(task, cell, 0.0, *(weights[f"block_{name}"] for name in ("w0", "b0", "w1")))
     rng = task.rng("explore")
 
-    def score(*terms: Any) -> Array:
+    def score(who: Array, *terms: Any) -> Array:
         reward, cost = forward(np, weights, "block", block_features(*terms))
-        value: Array = reward + np.float32(task.lambda_) * cost
+        value: Array = reward + task.bonus[who, None] * cost
         return value + rng.gumbel(0.0, noise, value.shape).astype(np.float32) if noise else value
 
     taken: list[tuple[Any, ...]] | None = None if asked is None else []

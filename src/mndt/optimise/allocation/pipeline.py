@@ -18,12 +18,12 @@ from jaxtyping import Float32, Int32
 from mndt.errors import unknown_name
 from mndt.optimise.allocation import stages
 from mndt.optimise.allocation.problem import Choice, Method, Moment
-from mndt.optimise.allocation.stages import Task
+from mndt.optimise.allocation.stages import Ask, Task, make_task
 from mndt.streams import Streams
 
 Array = np.ndarray
 
-Demand = Callable[[Moment], Float32[Array, "users"]]
+Demand = Callable[[Moment], Float32[Array, "users"] | Ask]
 Association = Callable[[Task], Int32[Array, "users"]]
 Blocks = Callable[[Task, Int32[Array, "users"]], Int32[Array, "users"]]
 Power = Callable[[Task, Int32[Array, "users"], Int32[Array, "users"]], Float32[Array, "users"]]
@@ -36,7 +36,8 @@ def make_pipeline(
     """A method of these stages, each a name of `STAGES` or a function of the same form.
 
     Args:
-        demand: "equal": what is unmet over the steps left; "none": ignored; "learned": that, corrected by a policy.
+        demand: "equal": what is unmet over the steps left; "none": ignored; "short": whatever they
+            can get for those who will end short.
         association: "strongest" cell with a place, "exact" assignment of foretold worths, "learned" worths.
         blocks: "random", "hungarian-linear-price" cell by cell, "learned" in place of the price, "exchange" with
             the exact loss of all others.
@@ -52,7 +53,7 @@ def make_pipeline(
     streams = Streams(seed)
 
     def decide(moment: Moment) -> Choice:
-        task = Task(moment, demand_of(moment), lambda_, streams)
+        task = make_task(moment, demand_of(moment), lambda_, streams)
         cell = cells_of(task)
         block = blocks_of(task, cell)
         return Choice(cell, block, power_of(task, cell, block))
@@ -91,6 +92,7 @@ STAGES: Final[dict[str, dict[str, Callable[[], Any]]]] = {
     "demand": {
         "equal": lambda: stages.equal_demand,
         "none": lambda: stages.no_demand,
+        "short": lambda: stages.short_demand,
     },
     "association": {
         "strongest": lambda: stages.strongest_cells,

@@ -14,7 +14,14 @@ from mndt.learn.edge_weights import HIDDEN, Weights, fit_edges, start_weights
 from mndt.learn.power_policy import PowerFit, Scene, fit_power
 from mndt.optimise.allocation.learned_stages import learned_blocks, learned_cells, power_scene
 from mndt.optimise.allocation.problem import Choice, Episode, Moment
-from mndt.optimise.allocation.stages import Task, equal_demand, exchanged_blocks, gradient_power, strongest_cells
+from mndt.optimise.allocation.stages import (
+    Task,
+    equal_demand,
+    exchanged_blocks,
+    gradient_power,
+    make_task,
+    strongest_cells,
+)
 from mndt.parallel import bar
 from mndt.streams import Streams
 
@@ -103,7 +110,7 @@ def _play(
     moment: Moment | None = _somewhere(episode, np.random.default_rng(seed))
     total = np.zeros(2)
     while moment is not None and len(targets) < STEPS:
-        task = Task(moment, equal_demand(moment), lambda_, streams)
+        task = make_task(moment, equal_demand(moment), lambda_, streams)
         cell = learned_cells(task, weights, noise, cells)
         block = learned_blocks(task, cell, weights, noise, blocks)
         choice = Choice(cell, block, power(task, cell, block))
@@ -163,7 +170,7 @@ def power_scenes(scenario: Scenario, seeds: Iterable[int]) -> list[Scene]:
         episode, rng = scenario(seed), np.random.default_rng(seed)
         for _ in range(SCENES):
             moment = _somewhere(episode, rng)
-            task = Task(moment, equal_demand(moment), float(rng.choice((0.0, *LAMBDAS))), Streams(seed))
+            task = make_task(moment, equal_demand(moment), float(rng.choice((0.0, *LAMBDAS))), Streams(seed))
             cell = strongest_cells(task)
             block = exchanged_blocks(task, cell)
             slots = -(-int(np.bincount(block).max()) // 16) * 16  # few shapes: each is compiled for

@@ -1,7 +1,8 @@
 """Stages of the chain that learn nothing: demand, association, blocks and power, each decided after the other.
 
-What every stage works for is ``sum over u of rate[u] + lambda * min(rate[u], demand[u])``, demand[u] being
-what the first stage asks for in this step; 0 for everyone ignores demands.
+What every stage works for is ``sum over u of rate[u] + bonus[u] * min(rate[u], demand[u])``, demand[u] being
+what the first stage asks for in this step; 0 for everyone ignores demands. The bonus is lambda, or what the first
+stage makes of it for each user.
 """
 
 from __future__ import annotations
@@ -9,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from jaxtyping import Float32, Int32
 
 from mndt.learn.edge_weights import CellEdges, cell_edges, choose_cells
+from mndt.optimise.allocation.forecast import by_mean, mean_rate
 from mndt.optimise.allocation.places import even_power, fill_blocks
 from mndt.optimise.allocation.problem import Moment
 from mndt.optimise.allocation.solver import NORMAL, Worth
@@ -28,6 +30,17 @@ POWER_RATE: Final = 0.4
 WMMSE_STEPS: Final = 20
 DAMP: Final = 0.5
 """Of the linear price of interference, an overestimate."""
+MOST: Final = 8.0
+"""bit/s/Hz that a user who will end short is asked to get."""
+FIRST_MEAN: Final = 3.0
+"""bit/s/Hz, expected of everyone before anything was measured."""
+
+
+class Ask(NamedTuple):
+    """What a first stage asks for, where not all users' demands weigh the same."""
+
+    demand: Float32[Array, "users"]
+    emphasis: Float32[Array, "users"]  # times lambda
 
 
 @dataclass(frozen=True)
@@ -36,7 +49,7 @@ class Task:
 
     moment: Moment
     demand: Float32[Array, "users"]  # single-step, bit/s/Hz
-    lambda_: float  # worth of a bit/s/Hz up to it, on top of 1
+    bonus: Float32[Array, "users"]  # worth of a bit/s/Hz up to it, on top of 1
     streams: Streams
 
     def rng(self, stage: str) -> np.random.Generator:
@@ -47,7 +60,7 @@ class Task:
     def worth(self) -> Worth:
         """Of the users' rates."""
         n = len(self.demand)
-        return Worth(np.ones(n, np.float32), np.full(n, self.lambda_, np.float32), self.demand)
+        return Worth(np.ones(n, np.float32), self.bonus, self.demand)
 
     @cached_property
     def strength(self) -> Float32[Array, "users cells"]:
@@ -72,8 +85,14 @@ class Task:
         )
 
 
+def make_task(moment: Moment, asked: Float32[Array, "users"] | Ask, lambda_: float, streams: Streams) -> Task:
+    """What the stages after the first are told."""
+    ask = asked if isinstance(asked, Ask) else Ask(asked, np.ones(len(asked), np.float32))
+    return Task(moment, ask.demand, np.float32(lambda_) * ask.emphasis, streams)
+
+
 Score = Callable[..., Array]
-"""Of the edges between the users of one cell and its blocks: larger is better. Arguments as in
+"""Of the edges between the users of one cell and its blocks: larger is better. Arguments: the users, then as in
 `mndt.learn.edge_weights.block_features`."""
 
 
@@ -87,6 +106,12 @@ def no_demand(moment: Moment) -> Float32[Array, "users"]:
     return np.zeros(len(moment.demand), np.float32)
 
 
+def short_demand(moment: Moment) -> Ask:
+    """All they can get for those who will end short if all goes on as so far, by the probability of that."""
+    short = by_mean(moment, mean_rate(moment) or FIRST_MEAN)
+    return Ask(np.full(len(short), MOST, np.float32), (short * (moment.unmet > 0.0)).astype(np.float32))
+
+
 def strongest_cells(task: Task) -> Int32[Array, "users"]:
     """The cell received strongest at full power; where places are short, least loss in dB in total."""
     edges = task.edges
@@ -96,7 +121,7 @@ def strongest_cells(task: Task) -> Int32[Array, "users"]:
 def exact_cells(task: Task) -> Int32[Array, "users"]:
     """The assignment of largest worth, the rates foretold from load and interference as last seen."""
     rate = task.edges.features[..., 0]
-    value = rate + task.lambda_ * np.minimum(rate, task.demand[:, None])
+    value = rate + task.bonus[:, None] * np.minimum(rate, task.demand[:, None])
     return choose_cells(value, task.edges, task.strength, task.moment.limits.places)
 
 
@@ -123,11 +148,11 @@ def equal_power(task: Task, cell: Array, block: Array) -> Float32[Array, "users"
 def priced_blocks(task: Task, cell: Int32[Array, "users"]) -> Int32[Array, "users"]:
     """Cell by cell the Hungarian method on own worth less the linear price of the interference caused."""
     nothing = np.zeros((8, 0), np.float32)
-    return place_users(task, cell, DAMP, nothing, nothing[0], nothing[0], 0.0)
+    return place_users(task, cell, DAMP, nothing, nothing[0], np.zeros((0, 2), np.float32))
 
 
 def place_users(
-    task: Task, cell: Int32[Array, "users"], damp: float, inner_w: Array, inner_b: Array, outer_w: Array, outer_b: float
+    task: Task, cell: Int32[Array, "users"], damp: float, inner_w: Array, inner_b: Array, outer_w: Array
 ) -> Int32[Array, "users"]:
     """As `hungarian_blocks`, compiled; what the score is made of see `_block_kernels.place_users`."""
     from mndt.optimise.allocation import _block_kernels
@@ -136,8 +161,8 @@ def place_users(
     block = kept_blocks(task, cell)
     _block_kernels.place_users(
         moment.gain, task.rng("order").permutation(len(limits.power_w)), cell, even_power(cell, task.moment.limits),
-        np.float32(limits.noise_w), task.demand, np.float32(task.lambda_), np.float32(damp), inner_w, inner_b, outer_w,
-        np.float32(outer_b), limits.n_blocks, block,
+        np.float32(limits.noise_w), task.demand, task.bonus, np.float32(damp), inner_w, inner_b, outer_w,
+        limits.n_blocks, block,
     )  # fmt: skip
     return block
 
@@ -178,14 +203,14 @@ def hungarian_blocks(
         heard -= gain_t[c] * grid[block, c] * (cell != c)
         grid[:, c] = 0.0
         at = np.maximum(heard, 1.0).astype(np.float32)
-        short = 1.0 + task.lambda_ * (np.log2(1.0 + signal / at) < task.demand)
+        short = 1.0 + task.bonus * (np.log2(1.0 + signal / at) < task.demand)
         loss = short * signal / (at * (at + signal)) * gain_t[c] * (cell != c)
         harm = np.bincount(block, loss, limits.n_blocks).astype(np.float32) / np.float32(np.log(2.0))
         around = 1.0 + gain_t[:, who].T @ grid.T
         power = float(power_w[who[0]])
         rate = np.log2(1.0 + signal[who, None] / around)
         terms = (rate, around, harm, power, task.demand[who], number)
-        _, taken = linear_sum_assignment(score(*terms), maximize=True)
+        _, taken = linear_sum_assignment(score(who, *terms), maximize=True)
         if asked is not None:
             asked.append((who, terms, taken))
         block[who] = taken
