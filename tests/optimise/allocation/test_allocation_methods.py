@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mndt.errors import InputError
-from mndt.learn.classifier import fit, start_weights
+from mndt.learn.forecaster import fit, start_weights
 from mndt.optimise.allocation import forecast, forecast_training
 from mndt.optimise.allocation.methods import METHODS, make_method
 from mndt.optimise.allocation.problem import Choice, Episode, Limits, Moment, check, play
@@ -103,23 +103,33 @@ def test_an_unknown_method_is_answered_with_the_known_ones() -> None:
         make_method("magic", town(0))
 
 
-def test_expected_satisfaction_is_a_mean_over_what_may_come() -> None:
-    moment = replace(town(2).start(), received=np.random.default_rng(0).uniform(0, 20, 60))
-    drawn = np.random.default_rng(1).logistic(9.0, 3.0, (200_000, 1))
-    short = np.minimum(np.maximum(moment.unmet - drawn, 0.0), moment.unmet).mean(axis=0)
-    plain = 1.0 - short.sum() / moment.demand.sum()
-    assert forecast.expected_satisfaction(moment, 9.0, 3.0) == pytest.approx(plain, abs=0.01)
-
-
-def test_a_network_learns_to_tell_yes_from_no() -> None:
+def test_a_network_learns_whether_and_by_how_much() -> None:
     rng = np.random.default_rng(0)
     seen = rng.standard_normal((20_000, 3)).astype(np.float32)
     chance = 1.0 / (1.0 + np.exp(-2.0 * seen[:, 0] * seen[:, 1]))
     yes = rng.random(len(seen)) < chance
-    weights, loss = fit(start_weights(3), seen, yes, epochs=150)
-    best = float(-(chance * np.log(chance) + (1 - chance) * np.log(1 - chance)).mean())
-    assert loss == pytest.approx(best, abs=0.02)
-    assert np.abs(forecast.learned(weights, seen) - chance).mean() < 0.05
+    amount = (yes * rng.exponential(0.2, len(seen))).astype(np.float32)
+    weights, _ = fit(start_weights(3), seen, yes, amount, epochs=150)
+    found = forecast.foretell(weights, seen)
+    assert np.abs(found.short - chance).mean() < 0.05
+    assert np.abs(found.lack - 0.2 * chance).mean() < 0.02
+    assert found.lack.sum() == pytest.approx(amount.sum(), rel=0.03)
+
+
+@pytest.mark.parametrize("floor", [0.5, 0.8, 0.99])
+def test_lambda_is_the_least_that_keeps_the_floor(floor: float) -> None:
+    moment, rate, weights = town(1).start(), np.ones(60, np.float32), start_weights(forecast.FEATURES)
+    weights["w3"][:, 1], weights["b3"][1] = 0.3, -1.5
+    weights["w1"][-1], weights["w2"] = -0.4, np.abs(weights["w2"])  # the larger lambda, the less is lacking
+
+    def kept(lambda_: float) -> float:
+        lack = forecast.foretell(weights, forecast.features(moment, rate, lambda_)).lack
+        return float(1.0 - np.minimum(lack * forecast.unit(moment, rate), moment.unmet).sum() / moment.demand.sum())
+
+    found = forecast.least_lambda(weights, moment, rate, floor, None)
+    enough = [lambda_ for lambda_ in forecast.LAMBDAS if kept(lambda_) >= floor]
+    assert found == (enough[0] if enough else forecast.LAMBDAS[-1])
+    assert 0.5 * found <= forecast.least_lambda(weights, moment, rate, floor, found) <= found * 1.01
 
 
 def test_training_goes_on_where_it_stopped() -> None:
@@ -134,4 +144,4 @@ def test_weights_of_an_untrained_network_favour_all_who_lack_something_alike() -
     seen = forecast.features(moment, np.ones(60, np.float32), 1.0)
     assert seen.shape == (60, forecast.FEATURES)
     assert np.isfinite(seen).all()
-    assert (forecast.learned(start_weights(forecast.FEATURES), seen) == 0.5).all()
+    assert (forecast.foretell(start_weights(forecast.FEATURES), seen).short == 0.5).all()

@@ -7,7 +7,7 @@ demand, which it does if he ends short of it. So his weight is ``1 + lambda P(sh
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from jaxtyping import Float32, Float64
@@ -43,12 +43,6 @@ def by_mean(moment: Moment, rate: float) -> Float64[Array, "users"]:
     return short_at_end(moment.unmet, rate * left, SPREAD * rate * np.sqrt(left))
 
 
-def expected_satisfaction(moment: Moment, future: Float64[Array, "users"] | float, spread: float) -> float:
-    """Share of the total demand that will be satisfied if what is to come is logistic around `future`."""
-    short = spread * np.logaddexp(0.0, (moment.unmet - future) / spread)
-    return float(1.0 - np.minimum(short, moment.unmet).sum() / moment.demand.sum())
-
-
 FEATURES: Final = 11
 """Columns of `features`."""
 
@@ -80,9 +74,52 @@ def features(moment: Moment, rate: Float32[Array, "users"], lambda_: float) -> F
     return np.column_stack(columns).astype(np.float32)
 
 
-def learned(weights: Mapping[str, Array], seen: Float32[Array, "users features"]) -> Float64[Array, "users"]:
-    """Probability of ending short by a small network (two layers of tanh, logistic output)."""
+def unit(moment: Moment, rate: Float32[Array, "users"]) -> float:
+    """What the average user receives in the episode if it goes on as so far: the unit of a lack."""
+    past = moment.received / moment.step if moment.step else rate
+    return max(float(np.mean(past)), 1e-6) * moment.n_steps
+
+
+class Foretold(NamedTuple):
+    """What a network says of every user."""
+
+    short: Float64[Array, "users"]  # probability of ending short
+    lack: Float64[Array, "users"]  # expected, of those who will and those who will not, in `unit`s
+
+
+def foretell(weights: Mapping[str, Array], seen: Float32[Array, "users features"]) -> Foretold:
+    """By a small network, see `mndt.learn.forecaster`."""
     hidden = np.tanh(seen @ weights["w1"] + weights["b1"])
     hidden = np.tanh(hidden @ weights["w2"] + weights["b2"])
-    found: Array = expit((hidden @ weights["w3"] + weights["b3"])[:, 0].astype(np.float64))
-    return found
+    out = (hidden @ weights["w3"] + weights["b3"]).astype(np.float64)
+    return Foretold(expit(out[:, 0]), np.logaddexp(0.0, out[:, 1]))
+
+
+def least_lambda(
+    weights: Mapping[str, Array], moment: Moment, rate: Float32[Array, "users"], floor: float, near: float | None
+) -> float:
+    """The least lambda under which the network expects the floor to be kept.
+
+    Args:
+        weights: of the network.
+        moment: the state.
+        rate: as for `features`.
+        floor: share of the total demand to be satisfied by the end.
+        near: lambda of the step before, from which only small steps are taken; None: there was none.
+    """
+    seen = features(moment, rate, 0.0)
+    tried = (
+        LAMBDAS if near is None else tuple(float(np.clip(near * factor, LAMBDAS[0], LAMBDAS[-1])) for factor in STEPS)
+    )
+    for lambda_ in tried:
+        seen[:, -1] = np.log1p(lambda_)
+        lack = np.minimum(foretell(weights, seen).lack * unit(moment, rate), moment.unmet)
+        if lack.sum() <= (1.0 - floor) * moment.demand.sum():
+            return lambda_
+    return tried[-1]
+
+
+LAMBDAS: Final = tuple(0.25 * 2.0 ** (0.5 * i) for i in range(15))
+"""From 1/4 to 32."""
+STEPS: Final = (0.5, 0.71, 0.84, 1.0, 1.19, 1.41, 2.0)
+"""By which lambda may change from step to step."""

@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 from jaxtyping import Bool, Float32
 
-from mndt.learn.classifier import Weights, fit, start_weights
+from mndt.learn.forecaster import Weights, fit, start_weights
 from mndt.optimise.allocation import forecast
 from mndt.optimise.allocation.forecast import mean_rate
 from mndt.optimise.allocation.methods import favour, last_rates
@@ -25,12 +25,12 @@ Array = np.ndarray
 
 FIRST_SEED: Final = 1000
 """Of training; nothing below is ever trained on."""
-KEPT_ROUNDS: Final = 12
+KEPT_ROUNDS: Final = 16
 SAMPLES: Final = 40_000
 """Kept of an episode."""
 BY_RULE: Final = 2
 """Episodes played by the rule, until there is something to learn from."""
-LAMBDAS: Final = (0.5, 1.0, 2.0, 3.0, 5.0)
+LAMBDAS: Final = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 LOADS: Final = (0.7, 1.4)
 """Range of the factor on everyone's demand, so that the network knows more than one load."""
 
@@ -43,6 +43,7 @@ class Course:
     rounds: int = 0
     seen: list[Float32[Array, "samples features"]] = field(default_factory=list)
     short: list[Bool[Array, "samples"]] = field(default_factory=list)
+    lack: list[Float32[Array, "samples"]] = field(default_factory=list)
     curve: list[dict[str, float]] = field(default_factory=list)  # of every round
 
 
@@ -59,14 +60,15 @@ def train_round(course: Course, episode: Episode, *, seed: int) -> None:
     rng = np.random.default_rng([seed, course.rounds])
     lambda_ = float(rng.choice(LAMBDAS))
     episode = replace(episode, demand=episode.demand * rng.uniform(*LOADS))
-    seen, outcome = _watched(episode, course, lambda_)
-    short = np.tile(outcome.received < outcome.demand, episode.n_steps)
+    seen, units, outcome = _watched(episode, course, lambda_)
+    lack = (np.maximum(outcome.demand - outcome.received, 0.0) / units[:, None]).astype(np.float32).reshape(-1)
+    short = lack > 0.0
     some = rng.permutation(len(short))[:SAMPLES]
     course.seen = [*course.seen, seen[some]][-KEPT_ROUNDS:]
     course.short = [*course.short, short[some]][-KEPT_ROUNDS:]
-    course.weights, loss = fit(
-        course.weights, np.concatenate(course.seen), np.concatenate(course.short), seed=course.rounds
-    )
+    course.lack = [*course.lack, lack[some]][-KEPT_ROUNDS:]
+    samples = (np.concatenate(kept) for kept in (course.seen, course.short, course.lack))
+    course.weights, loss = fit(course.weights, *samples, seed=course.rounds)
     course.rounds += 1
     course.curve.append(
         {
@@ -76,19 +78,21 @@ def train_round(course: Course, episode: Episode, *, seed: int) -> None:
     )  # fmt: skip
 
 
-def _watched(episode: Episode, course: Course, lambda_: float) -> tuple[Array, Outcome]:
-    """Features of all users in all steps, and what the episode brought."""
+def _watched(episode: Episode, course: Course, lambda_: float) -> tuple[Array, Array, Outcome]:
+    """Features of all users in all steps, the unit of a lack in each, and what the episode brought."""
     seen: list[Array] = []
+    units: list[float] = []
 
     def decide(moment: Moment) -> Choice:
         rate = last_rates(moment)
         seen.append(forecast.features(moment, rate, lambda_))
+        units.append(forecast.unit(moment, rate))
         if course.rounds < BY_RULE:
             return favour(moment, forecast.by_mean(moment, mean_rate(moment) or float(rate.mean())), lambda_)
-        return favour(moment, forecast.learned(course.weights, seen[-1]), lambda_)
+        return favour(moment, forecast.foretell(course.weights, seen[-1]).short, lambda_)
 
     outcome = play(episode, decide)
-    return np.concatenate(seen), outcome
+    return np.concatenate(seen), np.array(units), outcome
 
 
 def train(
