@@ -7,7 +7,7 @@ compared one to one: what can be compared is how much throughput satisfaction co
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -50,9 +50,12 @@ class Row:
     key: str
     label: str
     method: str
-    floor: float | None = None  # whose lambda it has; None: it has none
-    lambda_: float | None = None  # instead
+    knobs: tuple[tuple[str, float], ...] = ()
     causal: bool = True
+
+
+def _lambda(value: float) -> tuple[tuple[str, float], ...]:
+    return (("lambda_", float(value)),)
 
 
 ROWS: Final = (
@@ -60,14 +63,17 @@ ROWS: Final = (
     Row("proportional_fair", "proportional fair", "proportional-fair"),
     Row("equally_dividing", "equally dividing", "equally-dividing"),
     Row("ignoring", "ignoring demands", "ignoring"),
-    Row("ignoring_planned", "planner, ignoring demands", "planner", lambda_=0.0, causal=False),
-    Row("weighted", "by rule, 95 %", "weighted", 0.95),
-    Row("weighted_99", "by rule, 99 %", "weighted", 0.99),
-    Row("ours", "ours, 95 %", "learned", 0.95),
-    Row("ours_99", "ours, 99 %", "learned", 0.99),
-    Row("planner_99", "planner, 99 %", "planner", 0.99, causal=False),
+    Row("ignoring_planned", "planner, ignoring demands", "planner", _lambda(0.0), causal=False),
+    Row("weighted", "by rule, 95 %", "weighted", _lambda(LAMBDAS[0.95])),
+    Row("weighted_99", "by rule, 99 %", "weighted", _lambda(LAMBDAS[0.99])),
+    Row("ours", "ours, 95 %", "learned", (("floor", 0.95),)),
+    Row("ours_99", "ours, 99 %", "learned", (("floor", 0.99),)),
+    Row("planner_99", "planner, 99 %", "planner", _lambda(LAMBDAS[0.99]), causal=False),
 )
 """What is played in every scenario and seed, and printed."""
+
+FRONTIER: Final = {"weighted": "by rule", "learned": "ours", "planner": "planner"}
+"""Methods that are also played with other lambdas, and how they are called."""
 
 AGAIN: Final = Row("ignoring_again", "ignoring demands, other order", "ignoring")
 IGNORING: Final = ("ignoring", "ignoring_again")
@@ -148,20 +154,17 @@ def _prepare(names: Sequence[str], quick: bool, say: Callable[[str], None] | Non
 def frontier_rows(quick: bool) -> list[Row]:
     """Methods with a lambda, for several of it."""
     lambdas = QUICK_LAMBDAS if quick else FRONTIER_LAMBDAS
-    methods = {row.method: row for row in ROWS if row.floor is not None}
     return [
-        Row(f"{method}_{lambda_:g}", row.label, method, lambda_=lambda_, causal=row.causal)
-        for method, row in methods.items()
+        Row(f"{method}_{lambda_:g}", label, method, _lambda(lambda_))
+        for method, label in FRONTIER.items()
         for lambda_ in lambdas
     ]
 
 
 def job_of(row: Row, scenario: str, seed: int, size: tuple[tuple[str, int], ...], weights: str) -> Job:
     """The episode behind a row."""
-    lambda_ = LAMBDAS[row.floor] if row.floor is not None else row.lambda_
-    knobs = () if lambda_ is None else (("lambda_", float(lambda_)),)
-    job = Job(scenario, seed, row.method, knobs, size=size, weights=weights if row.method == "learned" else "")
-    return replace(job, solver_seed=1) if row is AGAIN else job
+    own = weights if row.method == "learned" else ""
+    return Job(scenario, seed, row.method, row.knobs, solver_seed=int(row is AGAIN), size=size, weights=own)
 
 
 def figures_of(scenario: str, records: Mapping[str, Sequence[Record]]) -> dict[str, Figure]:

@@ -113,7 +113,7 @@ def test_a_network_learns_whether_and_by_how_much() -> None:
     found = forecast.foretell(weights, seen)
     assert np.abs(found.short - chance).mean() < 0.05
     assert np.abs(found.lack - 0.2 * chance).mean() < 0.02
-    assert found.lack.sum() == pytest.approx(amount.sum(), rel=0.03)
+    assert found.lack.sum() == pytest.approx(amount.sum(), rel=0.06)
 
 
 @pytest.mark.parametrize("floor", [0.5, 0.8, 0.99])

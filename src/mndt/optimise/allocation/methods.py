@@ -20,7 +20,7 @@ from mndt.errors import unknown_name
 from mndt.optimise.allocation import forecast
 from mndt.optimise.allocation.forecast import by_mean, mean_rate, short_at_end
 from mndt.optimise.allocation.places import first_choice
-from mndt.optimise.allocation.problem import FLOOR, Choice, Episode, Method, Moment, play, rates
+from mndt.optimise.allocation.problem import FLOOR, Choice, Episode, Method, Moment, Outcome, play, rates
 from mndt.optimise.allocation.solver import NORMAL, Effort, Worth, solve
 
 Array = np.ndarray
@@ -128,14 +128,17 @@ class Planner:
     """Knows every gain to come: plays the episode in mind, again and again, and keeps the best.
 
     The first time it goes by the causal rule, later by what everyone would receive from here on as in the pass
-    before, which is also where each step begins. With ``lambda_=0`` it ignores demands, with the same effort.
+    before, which is also where each step begins. Lambda is as given, 0 to ignore demands with the same effort, or
+    moves from pass to pass so that the floor is just kept.
     """
 
     def __init__(
-        self, episode: Episode, *, seed: int = 0, effort: Effort = NORMAL, lambda_: float = LAMBDAS[0.95],
-        passes: int = 5,
+        self, episode: Episode, *, seed: int = 0, effort: Effort = NORMAL, lambda_: float | None = None,
+        floor: float = FLOOR, passes: int = 6,
     ) -> None:  # fmt: skip
-        self.episode, self.seed, self.effort, self.lambda_, self.passes = episode, seed, effort, lambda_, passes
+        self.episode, self.seed, self.effort = episode, seed, effort
+        self.fixed, self.floor, self.passes = lambda_, floor, passes
+        self.lambda_ = LAMBDAS.get(floor, 1.0) if lambda_ is None else lambda_
         self.choices: list[Choice] = []
 
     def __call__(self, moment: Moment) -> Choice:
@@ -147,16 +150,27 @@ class Planner:
     def _planned(self) -> list[Choice]:
         """Choices for all steps."""
         method: Method = weighted(self.episode, seed=self.seed, effort=self.effort, lambda_=self.lambda_)
-        best, most = [], -np.inf
+        best: list[Choice] = []
+        most = (False, -np.inf)
         for number in range(self.passes):
-            choices, course, worth = self._pass(method)
-            if worth > most:
-                best, most = choices, worth
+            choices, course, outcome = self._pass(method)
+            mark = self._mark(outcome)
+            if mark > most:
+                best, most = choices, mark
+            if self.fixed is None:
+                self.lambda_ *= 0.7 if outcome.satisfaction >= self.floor else 2.0
             method = self._foresight(number + 1, choices, np.cumsum(course[::-1], axis=0)[::-1])
         return best
 
-    def _pass(self, method: Method) -> tuple[list[Choice], Float64[Array, "steps users"], float]:
-        """Choices of an episode, rates, and what the whole was worth."""
+    def _mark(self, outcome: Outcome) -> tuple[bool, float]:
+        """Larger is better: the floor comes first, or with a fixed lambda what both are worth together."""
+        if self.fixed is not None:
+            return True, outcome.throughput + self.fixed * outcome.satisfaction * float(outcome.demand.sum())
+        kept = outcome.satisfaction >= self.floor
+        return kept, outcome.throughput if kept else outcome.satisfaction
+
+    def _pass(self, method: Method) -> tuple[list[Choice], Float64[Array, "steps users"], Outcome]:
+        """Choices of an episode, rates, and what it brought."""
         choices: list[Choice] = []
         course: list[Array] = []
 
@@ -166,17 +180,16 @@ class Planner:
             return choices[-1]
 
         outcome = play(self.episode, decide)
-        met = outcome.satisfaction * float(outcome.demand.sum())
-        return choices, np.array(course, np.float64), outcome.throughput + self.lambda_ * met
+        return choices, np.array(course, np.float64), outcome
 
     def _foresight(self, number: int, before: list[Choice], future: Float64[Array, "steps users"]) -> Method:
         """Favour who will end short if what is to come is as in the pass before."""
-        spread = FORESIGHT * float(future[0].mean())
+        spread, lambda_ = FORESIGHT * float(future[0].mean()), self.lambda_
 
         def decide(moment: Moment) -> Choice:
             short = short_at_end(moment.unmet, future[moment.step], spread)
             known = replace(moment, previous=before[moment.step])
-            return favour(known, short, self.lambda_, self.seed + 100 * number, self.effort)
+            return favour(known, short, lambda_, self.seed + 100 * number, self.effort)
 
         return decide
 
