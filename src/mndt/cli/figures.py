@@ -240,6 +240,7 @@ def reproduce_table1(seed: int, as_json: bool) -> None:
 @click.option("--seeds", type=click.IntRange(1), metavar="N", help="Test seeds.  [default: 10]")
 @click.option("--quick", is_flag=True, help="Smaller and fewer, within a minute.")
 @click.option("--train", is_flag=True, help="Train our network anew for every seed.")
+@click.option("--elsewhere", is_flag=True, help="On another map, with other numbers of users, without a cell.")
 @click.option(
     "--scenario", "scenarios", multiple=True, metavar="NAME",
     help="table2, table2-umi, table2-city or table2-45; may be repeated.  [default: all]",
@@ -250,9 +251,16 @@ def reproduce_table1(seed: int, as_json: bool) -> None:
 )  # fmt: skip
 @json_option
 def reproduce_table2(
-    seeds: int | None, quick: bool, train: bool, scenarios: tuple[str, ...], out: Path, as_json: bool
+    seeds: int | None, quick: bool, train: bool, elsewhere: bool, scenarios: tuple[str, ...], out: Path, as_json: bool
 ) -> None:
     """Table II: throughput and satisfied demand of every method, in four scenarios."""
-    from mndt.experiments import table2
+    from mndt.experiments import table2, table2_elsewhere
 
+    if elsewhere:
+        if quick or train:
+            from mndt.errors import InputError
+
+            raise InputError("--elsewhere", "with --quick or --train", allowed="alone", fix="leave them out")
+        show(lambda: table2_elsewhere.run(seeds=seeds, scenarios=scenarios, out=out, say=say), as_json)
+        return
     show(lambda: table2.run(seeds=seeds, quick=quick, train=train, scenarios=scenarios, out=out, say=say), as_json)

@@ -31,7 +31,7 @@ class Job:
     method: str
     knobs: tuple[tuple[str, float], ...] = ()
     solver_seed: int = 0
-    size: tuple[tuple[str, int], ...] = ()  # other than the scenario's
+    size: tuple[tuple[str, Any], ...] = ()  # other arguments of `episode`
     weights: str = ""  # file with weights trained for this run; "": those that come with the package
 
     @property
