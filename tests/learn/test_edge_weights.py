@@ -102,7 +102,7 @@ def test_numpy_and_jax_agree():
 
     rng = np.random.default_rng(1)
     weights = {name: rng.normal(0, 0.5, w.shape).astype(np.float32) for name, w in start_weights("block").items()}
-    x = rng.normal(0, 1, (6, 9, 8)).astype(np.float32)
+    x = rng.normal(0, 1, (6, 9, 9)).astype(np.float32)
     for mine, other in zip(forward(np, weights, "block", x), forward(jnp, weights, "block", x), strict=True):
         np.testing.assert_allclose(mine, np.asarray(other), rtol=1e-4, atol=1e-4)
 

@@ -28,8 +28,8 @@ Weights = dict[str, Array]
 
 EDGES: Final = 8
 """Cells a user may choose among freely: his strongest. The others only where places are short."""
-CELL_FEATURES: Final = 10
-BLOCK_FEATURES: Final = 8
+CELL_FEATURES: Final = 12
+BLOCK_FEATURES: Final = 9
 HIDDEN: Final = {"cell": (32, 32), "block": (16,)}
 """Widths of the layers within. There are 20 times more edges to blocks."""
 WIDTHS: Final = {"cell": CELL_FEATURES, "block": BLOCK_FEATURES}
@@ -48,7 +48,8 @@ class CellEdges:
 def cell_edges(
     gain: Float32[Array, "users cells"], limit_w: Float32[Array, "cells"], noise_w: float, n_blocks: int,
     demand: Float32[Array, "users"], load: Float[Array, "cells"], used_w: Float[Array, "cells"],
-    present: Int32[Array, "users"] | None = None,
+    present: Int32[Array, "users"] | None = None, share: Float32[Array, "users"] | None = None,
+    rate: Float32[Array, "users"] | None = None,
 ) -> CellEdges:  # fmt: skip
     """Features of the edges between users and their strongest cells.
 
@@ -61,6 +62,8 @@ def cell_edges(
         load: users of each cell, as last seen.
         used_w: power of each cell in all its blocks together, as last seen.
         present: cell of each user in the step before.
+        share: what power he had in it, in parts of an equal share.
+        rate: what he got, bit/s/Hz.
     """
     n_users, n_cells = gain.shape
     n = min(EDGES, n_cells)
@@ -85,8 +88,11 @@ def cell_edges(
     features[..., 5] = demand[:, None] / 4.0
     features[..., 6] = np.log2(level / np.float32(noise_w)) / 32.0
     features[..., 7] = np.log2(heard / np.float32(noise_w)) / 16.0
-    features[..., 8] = 0.0 if present is None else cell == present[:, None]
+    here = np.zeros(cell.shape, bool) if present is None else cell == present[:, None]
+    features[..., 8] = here
     features[..., 9] = used_w[cell] / limit_w[cell]
+    features[..., 10] = 0.0 if share is None else here * (np.log2(share + np.float32(1e-3)) / 8.0)[:, None]
+    features[..., 11] = 0.0 if rate is None else here * rate[:, None] / 4.0
     return CellEdges(cell, features)
 
 
@@ -142,15 +148,15 @@ def choose_cells(
 
 def block_features(
     rate: Float32[Array, "users blocks"], heard: Float32[Array, "users blocks"], harm: Float32[Array, "blocks"],
-    power_w: float, demand: Float32[Array, "users"], number: Float[Array, "blocks"],
+    power_w: Float32[Array, "users"], demand: Float32[Array, "users"], number: Float[Array, "blocks"],
 ) -> Float32[Array, "users blocks features"]:  # fmt: skip
     """Features of the edges between the users of one cell and its blocks.
 
     Args:
-        rate: of each edge at an equal share of the power, bit/s/Hz.
+        rate: of each edge at the user's power, bit/s/Hz.
         heard: interference and noise over noise.
         harm: what the others on a block lose per watt, bit/s/Hz/W.
-        power_w: the equal share.
+        power_w: of each user.
         demand: of the step, bit/s/Hz.
         number: other users on each block.
     """
@@ -158,11 +164,12 @@ def block_features(
     features[..., 0] = rate
     features[..., 1] = np.log2(heard) / 16.0
     features[..., 2] = (rate - rate.mean(axis=1, keepdims=True)) / 4.0
-    features[..., 3] = power_w * harm
-    features[..., 4] = np.log1p(10.0 * power_w * harm)
+    features[..., 3] = cost = power_w[:, None] * harm
+    features[..., 4] = np.log1p(10.0 * cost)
     features[..., 5] = (demand / 4.0)[:, None]
     features[..., 6] = np.minimum(rate, demand[:, None]) / 4.0
     features[..., 7] = number / max(float(number.mean()), 1.0) - 1.0
+    features[..., 8] = (np.log2(power_w / power_w.mean()) / 8.0)[:, None]
     return features
 
 

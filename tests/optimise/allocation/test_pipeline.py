@@ -15,7 +15,7 @@ from mndt.optimise.allocation import _block_kernels, stages
 from mndt.optimise.allocation.learned_stages import learned_blocks, learned_cells
 from mndt.optimise.allocation.pipeline import STAGES, make_pipeline
 from mndt.optimise.allocation.problem import Choice, Episode, Limits, Moment, check, play, rates
-from mndt.optimise.allocation.stage_training import outcome, power_scenes, train_edges
+from mndt.optimise.allocation.stage_training import outcome, power_scenes, train_chain, train_edges
 from mndt.streams import Streams
 
 NOISE_W = 1e-15
@@ -131,12 +131,18 @@ def test_compiled_hungarian_finds_the_optimum(seed, rows, more, ties):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_compiled_blocks_are_those_of_numpy(seed):
-    """Every block is busy, so that there are no ties."""
-    task = _task(_episode(seed, n_users=80, n_cells=12, n_blocks=10), lambda_=1.5)
+    """Every block is busy, so that there are no ties; one pass, as in later steps."""
+    episode = _episode(seed, n_users=80, n_cells=12, n_blocks=10)
+    first = make_pipeline("equal", "strongest", "random", "equal")(episode.start())
+    task = _task(episode, lambda_=1.5, previous=first)
     cell = stages.strongest_cells(task)
 
     def price(who, rate, heard, harm, power_w, demand, number):
-        return rate + np.float32(1.5) * np.minimum(rate, demand[:, None]) - np.float32(stages.DAMP * power_w) * harm
+        return (
+            rate
+            + np.float32(1.5) * np.minimum(rate, demand[:, None])
+            - np.float32(stages.DAMP) * power_w[:, None] * harm
+        )
 
     weights = _weights(seed)
     pairs = [
@@ -189,6 +195,28 @@ def test_training_of_edges_repeats_and_lowers_the_error():
     assert one.rounds == 2
     untrained = start_weights("cell", 3)
     assert np.abs(one.weights["cell_w2"]).max() > np.abs(untrained["cell_w2"]).max()
+
+
+@pytest.mark.slow
+def test_both_stages_are_trained_into_one_file(tmp_path, monkeypatch):
+    """Edges first, then powers: the file then drives the chain, and the card names both commands."""
+    small = partial(_episode, n_users=60, n_cells=10, n_blocks=12, n_steps=2)
+    monkeypatch.setattr("mndt.optimise.allocation.scenarios.episode", lambda name, seed: small(seed))
+    out = tmp_path / "chain.npz"
+    monkeypatch.setattr("mndt.optimise.allocation.stage_training.UPDATES", 5)
+    figures = train_chain("table2", out, stage="edges", minutes=0.001)
+    assert figures["rounds"] >= 1
+    with pytest.raises(InputError, match="train it anew"):  # no powers yet
+        make_pipeline("equal", "learned", "learned", "learned", weights=out)
+    edges = np.load(out)["cell_w0"]
+    train_chain("table2", out, stage="power", minutes=0.001)
+    np.testing.assert_array_equal(np.load(out)["cell_w0"], edges)
+    card = out.with_suffix(".md").read_text()
+    assert "--stage edges" in card
+    assert "--stage power" in card
+    play(small(1), make_pipeline("equal", "learned", "learned", "learned", weights=out), checked=True)
+    with pytest.raises(InputError, match="weights is 'table3'"):
+        make_pipeline("equal", "learned", weights="table3")
 
 
 def test_scenes_for_powers_have_few_shapes():

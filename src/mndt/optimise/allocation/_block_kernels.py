@@ -105,6 +105,8 @@ def place_users(
 ) -> None:  # fmt: skip
     """One cell after the other in `order` gives its users the blocks of largest total score; changes `block`.
 
+    Powers are those of the users, wherever they are.
+
     The score of an edge is ``rate + bonus min(rate, demand) - damp p harm`` plus first and bonus times second output
     of a network of one hidden layer, see `mndt.learn.edge_weights.block_features` for its inputs.
     """
@@ -133,14 +135,15 @@ def place_users(
     score, taken = np.empty((n_blocks, n_blocks), np.float32), np.empty(n_blocks, np.int32)
     harm, said = np.empty(n_blocks, np.float32), np.empty((hidden, n_blocks), np.float32)
     rate, level, met = np.empty(n_blocks, np.float32), np.empty(n_blocks, np.float32), np.empty(n_blocks, np.float32)
-    around, base = np.empty((n_blocks, n_blocks), np.float32), np.empty(n_blocks, np.float32)
+    around = np.empty((n_blocks, n_blocks), np.float32)
+    cost, loud = np.empty(n_blocks, np.float32), np.empty(n_blocks, np.float32)
     for c in order:
         who = members[first[c] : first[c + 1]]
         if who.size == 0:
             continue
         for u in who:
             number[block[u]] -= 1
-        row, hears, power = grid[c], gain_t[c], power_w[who[0]]
+        row, hears = grid[c], gain_t[c]
         harm[:] = F(0.0)
         for v in range(n_users):
             if cell[v] != c:
@@ -149,19 +152,22 @@ def place_users(
                 short = F(1.0) + bonus[v] if log2f(F(1.0) + signal[v] / at) < demand[v] else F(1.0)
                 harm[block[v]] += short * signal[v] / (at * (at + signal[v])) * hears[v]
         row[:] = F(0.0)
-        mean = F(0.0)
+        mean, total = F(0.0), F(0.0)
+        for u in who:
+            total += power_w[u]
+        share = F(who.size) / total
         for k in range(n_blocks):
-            harm[k] *= power / _LN2
+            harm[k] /= _LN2
             mean += F(number[k])
         mean = max(mean / F(n_blocks), F(1.0))
         for k in range(n_blocks):
-            base[k] = -damp * harm[k]
-            crowd, loud = F(number[k]) / mean - F(1.0), log2f(F(1.0) + F(10.0) * harm[k]) * _LN2
+            crowd = F(number[k]) / mean - F(1.0)
             for i in range(hidden):
-                said[i, k] = inner_b[i] + inner_w[3, i] * harm[k] + inner_w[4, i] * loud + inner_w[7, i] * crowd
+                said[i, k] = inner_b[i] + inner_w[7, i] * crowd
         for n in range(who.size):
             u = who[n]
-            line, near, more = score[n], around[n], bonus[u]
+            line, near, more, power = score[n], around[n], bonus[u], power_w[u]
+            mine = log2f(power * share) * F(1.0 / 8.0)
             near[:] = F(noise_w)
             for b in range(n_cells):
                 if b != c:
@@ -173,21 +179,24 @@ def place_users(
                 rate[k] = log2f(F(1.0) + signal[u] / near[k])
                 level[k] = log2f(near[k] / F(noise_w)) * F(1.0 / 16.0)
                 met[k] = min(rate[k], demand[u])
-                line[k] = base[k] + rate[k] + more * met[k]
+                cost[k] = power * harm[k]
+                loud[k] = log2f(F(1.0) + F(10.0) * cost[k]) * _LN2
+                line[k] = rate[k] + more * met[k] - damp * cost[k]
                 mean += rate[k]
             mean /= F(n_blocks)
             for i in range(hidden):
-                const = inner_w[5, i] * F(0.25) * demand[u] - inner_w[2, i] * F(0.25) * mean
+                const = inner_w[5, i] * F(0.25) * demand[u] - inner_w[2, i] * F(0.25) * mean + inner_w[8, i] * mine
                 a, b2, m = inner_w[0, i] + F(0.25) * inner_w[2, i], inner_w[1, i], F(0.25) * inner_w[6, i]
-                w = outer_w[i, 0] + more * outer_w[i, 1]
+                p, q, w = inner_w[3, i], inner_w[4, i], outer_w[i, 0] + more * outer_w[i, 1]
                 for k in range(n_blocks):
-                    line[k] += w * max(said[i, k] + const + a * rate[k] + b2 * level[k] + m * met[k], F(0.0))
+                    z = said[i, k] + const + a * rate[k] + b2 * level[k] + m * met[k] + p * cost[k] + q * loud[k]
+                    line[k] += w * max(z, F(0.0))
         hungarian(score, who.size, taken)
         for n in range(who.size):
             k = taken[n]
             block[who[n]] = k
             number[k] += 1
-            row[k] = power
+            row[k] = power_w[who[n]]
             heard[who[n]] = around[n, k]
         for v in range(n_users):
             if cell[v] != c:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.resources import as_file, files
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from jaxtyping import Float32, Int32
 
+from mndt.errors import unknown_name
 from mndt.learn.block_graph import BlockGraph, lay_out
 from mndt.learn.edge_weights import Weights, block_features, choose_cells, forward, read_edges
 from mndt.learn.power_policy import Scene, learned_power, read_power, scene_of
@@ -17,18 +18,23 @@ from mndt.optimise.allocation.stages import Task, hungarian_blocks, place_users
 Array = np.ndarray
 
 
-@cache
-def shipped_edges() -> Weights:
-    """Networks of edges in the package."""
-    with as_file(files("mndt.data") / "allocation_edges.npz") as path:
-        return read_edges(path)
+SHIPPED: Final = ("table2", "table2-umi")
+"""Scenarios for which the package has weights."""
 
 
 @cache
-def shipped_power() -> Weights:
-    """The power policy in the package."""
-    with as_file(files("mndt.data") / "allocation_power.npz") as path:
-        return read_power(path)
+def chain_weights(of: str) -> Weights:
+    """Networks of edges and powers of a scenario of `SHIPPED`, or of a file ending in .npz.
+
+    Raises:
+        InputError: neither, or a file without fitting weights.
+    """
+    if of.endswith(".npz"):
+        return read_edges(of) | read_power(of)
+    if of not in SHIPPED:
+        raise unknown_name("weights", of, (*SHIPPED, "FILE.npz"))
+    with as_file(files("mndt.data") / f"allocation_chain_{of}.npz") as path:
+        return read_edges(path) | read_power(path)
 
 
 def learned_cells(

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from jaxtyping import Float32, Int32
 
 from mndt.errors import unknown_name
+from mndt.learn.edge_weights import Weights
 from mndt.optimise.allocation import stages
 from mndt.optimise.allocation.problem import Choice, Method, Moment
 from mndt.optimise.allocation.stages import Ask, Task, make_task
@@ -31,7 +33,8 @@ Power = Callable[[Task, Int32[Array, "users"], Int32[Array, "users"]], Float32[A
 
 def make_pipeline(
     demand: str | Demand = "equal", association: str | Association = "strongest", blocks: str | Blocks = "exchange",
-    power: str | Power = "gradient", *, lambda_: float = 2.0, seed: int = 0,
+    power: str | Power = "gradient", *, lambda_: float = 1.0, weights: str | Path = "table2",
+    seed: int = 0,
 ) -> Method:  # fmt: skip
     """A method of these stages, each a name of `STAGES` or a function of the same form.
 
@@ -43,13 +46,16 @@ def make_pipeline(
             the exact loss of all others.
         power: "equal" in a cell, "wmmse", "gradient", "learned".
         lambda_: worth of a bit/s/Hz that meets the demand, on top of 1 for every bit/s/Hz.
+        weights: of what is learned: of a scenario for which the package has some, or a file (.npz).
         seed: of all randomness.
 
     Raises:
-        InputError: a name that no stage has.
+        InputError: a name that no stage has, or weights that do not fit.
     """
-    demand_of, cells_of = _stage("demand", demand), _stage("association", association)
-    blocks_of, power_of = _stage("blocks", blocks), _stage("power", power)
+    demand_of, cells_of, blocks_of, power_of = (
+        _stage(kind, chosen, str(weights))
+        for kind, chosen in (("demand", demand), ("association", association), ("blocks", blocks), ("power", power))
+    )
     streams = Streams(seed)
 
     def decide(moment: Moment) -> Choice:
@@ -61,55 +67,56 @@ def make_pipeline(
     return decide
 
 
-def _stage(kind: str, chosen: str | Callable[..., Any]) -> Any:
+def _stage(kind: str, chosen: str | Callable[..., Any], weights: str) -> Any:
     """The function behind a name; functions are taken as they are."""
     if callable(chosen):
         return chosen
     if chosen not in STAGES[kind]:
         raise unknown_name(kind, chosen, STAGES[kind])
-    return STAGES[kind][chosen]()
+    stage = STAGES[kind][chosen]
+    if chosen != "learned":
+        return stage
+    from mndt.optimise.allocation.learned_stages import chain_weights
+
+    return partial(stage, weights=chain_weights(weights))
 
 
-def _learned_association() -> Association:
-    from mndt.optimise.allocation.learned_stages import learned_cells, shipped_edges
+def _learned_cells(task: Task, weights: Weights) -> Int32[Array, "users"]:
+    from mndt.optimise.allocation.learned_stages import learned_cells
 
-    return partial(learned_cells, weights=shipped_edges())
-
-
-def _learned_blocks() -> Blocks:
-    from mndt.optimise.allocation.learned_stages import learned_blocks, shipped_edges
-
-    return partial(learned_blocks, weights=shipped_edges())
+    return learned_cells(task, weights)
 
 
-def _learned_power() -> Power:
-    from mndt.optimise.allocation.learned_stages import policy_power, shipped_power
+def _learned_blocks(task: Task, cell: Array, weights: Weights) -> Int32[Array, "users"]:
+    from mndt.optimise.allocation.learned_stages import learned_blocks
 
-    return partial(policy_power, weights=shipped_power())
+    return learned_blocks(task, cell, weights)
 
 
-STAGES: Final[dict[str, dict[str, Callable[[], Any]]]] = {
-    "demand": {
-        "equal": lambda: stages.equal_demand,
-        "none": lambda: stages.no_demand,
-        "short": lambda: stages.short_demand,
-    },
+def _learned_power(task: Task, cell: Array, block: Array, weights: Weights) -> Float32[Array, "users"]:
+    from mndt.optimise.allocation.learned_stages import policy_power
+
+    return policy_power(task, cell, block, weights)
+
+
+STAGES: Final[dict[str, dict[str, Callable[..., Any]]]] = {
+    "demand": {"equal": stages.equal_demand, "none": stages.no_demand, "short": stages.short_demand},
     "association": {
-        "strongest": lambda: stages.strongest_cells,
-        "exact": lambda: stages.exact_cells,
-        "learned": _learned_association,
+        "strongest": stages.strongest_cells,
+        "exact": stages.exact_cells,
+        "learned": _learned_cells,
     },
     "blocks": {
-        "random": lambda: stages.random_blocks,
-        "hungarian-linear-price": lambda: stages.priced_blocks,
+        "random": stages.random_blocks,
+        "hungarian-linear-price": stages.priced_blocks,
         "learned": _learned_blocks,
-        "exchange": lambda: stages.exchanged_blocks,
+        "exchange": stages.exchanged_blocks,
     },
     "power": {
-        "equal": lambda: stages.equal_power,
-        "wmmse": lambda: stages.wmmse_power,
-        "gradient": lambda: stages.gradient_power,
+        "equal": stages.equal_power,
+        "wmmse": stages.wmmse_power,
+        "gradient": stages.gradient_power,
         "learned": _learned_power,
     },
 }
-"""Kind of a stage -> name -> what makes the function."""
+"""Kind of a stage -> name -> function; one named "learned" also takes weights."""

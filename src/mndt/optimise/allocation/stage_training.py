@@ -5,10 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any, Final, Literal
 
 import numpy as np
 
+from mndt.files import whole_file
 from mndt.learn.block_graph import credit, lay_out
 from mndt.learn.edge_weights import HIDDEN, Weights, fit_edges, start_weights
 from mndt.learn.power_policy import PowerFit, Scene, fit_power
@@ -176,3 +179,69 @@ def power_scenes(scenario: Scenario, seeds: Iterable[int]) -> list[Scene]:
             slots = -(-int(np.bincount(block).max()) // 16) * 16  # few shapes: each is compiled for
             out.append(power_scene(task, cell, block, slots)[1])
     return out
+
+
+def train_chain(
+    scenario: str, out: str | Path, *, stage: Literal["edges", "power"], minutes: float = 10.0, seed: int = 0
+) -> dict[str, float]:
+    """Train one stage for a scenario of `mndt.optimise.allocation.scenarios` and write it with a card (md).
+
+    Weights of the other stage that are in the file already stay there, so that both are trained one after
+    the other into the same file; where there are some of this stage, training goes on from them.
+
+    Args:
+        scenario: name.
+        out: path of the weights (npz); `make_pipeline(..., weights=out)` takes them.
+        stage: "edges" or "power".
+        minutes: budget.
+        seed: of everything random, except episodes, whose seeds begin at `FIRST_SEED`.
+
+    Returns:
+        What the card says in numbers.
+    """
+    from mndt.optimise.allocation.scenarios import episode
+
+    out, episodes = Path(out), partial(episode, scenario)
+    kept: Weights = {}
+    if out.exists():
+        with np.load(out) as file:
+            kept = {name: file[name] for name in file.files}
+    mine = kept if ("cell_w0" if stage == "edges" else "in_w") in kept else None
+    figures: dict[str, float]
+    if stage == "edges":
+        edges = train_edges(episodes, minutes=minutes, seed=seed, weights=mine)
+        weights, last = edges.weights, edges.curve[-max(1, len(edges.curve) // 5) :]
+        figures = {"rounds": edges.rounds, "seconds": edges.seconds}
+        figures |= {f"error of {name}s in bit/s/Hz": value for name, value in edges.error.items()}
+        figures["mean rate of the last fifth in bit/s/Hz"] = float(np.mean([line["throughput"] for line in last]))
+    else:
+        began = time.monotonic()
+        power = train_power(episodes, minutes=minutes, updates=int(180 * minutes) + 1, seed=seed, weights=mine)
+        tail = power.curve[-max(1, power.updates // 10) :]
+        weights, figures = power.weights, {"updates": power.updates, "seconds": time.monotonic() - began}
+        figures["worth by user of the last tenth in bit/s/Hz"] = float(tail.mean())
+    note = "".join(f"| {stage} | {name} | {value:.4g} |\n" for name, value in figures.items())
+    head = (
+        f"| {stage} | command | `mndt train allocation --scenario {scenario} --stage {stage} --minutes {minutes:g}` |\n"
+    )
+    weights = kept | weights | {f"card_{stage}": np.array(head + note)}
+    with whole_file(out) as target, open(target, "wb") as opened:
+        np.savez(opened, **weights)  # type: ignore[arg-type]
+    with whole_file(out.with_suffix(".md")) as target:
+        target.write_text(_card(scenario, weights), encoding="utf-8")
+    return figures
+
+
+def _card(scenario: str, weights: Weights) -> str:
+    """What the weights are and where they come from."""
+    size = sum(value.size for name, value in weights.items() if not name.startswith("card"))
+    lines = "".join(str(weights[name]) for name in ("card_edges", "card_power") if name in weights)
+    return f"""# Learned stages of the chain of allocation, {scenario}
+
+{size:,} numbers: rewards and costs of edges to cells and blocks (`mndt.learn.edge_weights`), powers
+(`mndt.learn.power_policy`). Trained on episodes of scenario {scenario} with seeds from {FIRST_SEED}, lambda drawn from
+{", ".join(f"{x:g}" for x in LAMBDAS)}.
+
+| stage | | |
+|---|---|---|
+{lines}"""

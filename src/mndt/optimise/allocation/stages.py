@@ -24,6 +24,10 @@ from mndt.streams import Streams
 
 Array = np.ndarray
 
+SETTLING_STEPS: Final = 20
+SETTLING_RATE: Final = 0.2
+FIRST_PASSES: Final = 3
+"""Over all cells, where there is no step before."""
 POWER_STEPS: Final = 40
 POWER_RATE: Final = 0.4
 """Of Adam, in logits."""
@@ -76,12 +80,22 @@ class Task:
         if before is None:
             load = np.bincount(self.strength.argmax(axis=1), minlength=n_cells)
             used_w = np.where(load > 0, limits.power_w, 0.0)
-            present = None
+            present = share = None
         else:
             load = np.bincount(before.cell, minlength=n_cells)
             used_w, present = np.bincount(before.cell, before.power_w, n_cells), before.cell
+            share = before.power_w * (load / limits.power_w).astype(np.float32)[present]
         return cell_edges(
-            moment.gain, limits.power_w, limits.noise_w, limits.n_blocks, self.demand, load, used_w, present
+            moment.gain,
+            limits.power_w,
+            limits.noise_w,
+            limits.n_blocks,
+            self.demand,
+            load,
+            used_w,
+            present,
+            share,
+            moment.rate,
         )
 
 
@@ -147,7 +161,7 @@ def equal_power(task: Task, cell: Array, block: Array) -> Float32[Array, "users"
 
 def priced_blocks(task: Task, cell: Int32[Array, "users"]) -> Int32[Array, "users"]:
     """Cell by cell the Hungarian method on own worth less the linear price of the interference caused."""
-    nothing = np.zeros((8, 0), np.float32)
+    nothing = np.zeros((9, 0), np.float32)
     return place_users(task, cell, DAMP, nothing, nothing[0], np.zeros((0, 2), np.float32))
 
 
@@ -158,12 +172,13 @@ def place_users(
     from mndt.optimise.allocation import _block_kernels
 
     moment, limits = task.moment, task.moment.limits
-    block = kept_blocks(task, cell)
-    _block_kernels.place_users(
-        moment.gain, task.rng("order").permutation(len(limits.power_w)), cell, even_power(cell, task.moment.limits),
-        np.float32(limits.noise_w), task.demand, task.bonus, np.float32(damp), inner_w, inner_b, outer_w,
-        limits.n_blocks, block,
-    )  # fmt: skip
+    block, rng = kept_blocks(task, cell), task.rng("order")
+    for _ in range(1 if moment.previous is not None else FIRST_PASSES):
+        _block_kernels.place_users(
+            moment.gain, rng.permutation(len(limits.power_w)), cell, settled_power(task, cell, block),
+            np.float32(limits.noise_w), task.demand, task.bonus, np.float32(damp), inner_w, inner_b, outer_w,
+            limits.n_blocks, block,
+        )  # fmt: skip
     return block
 
 
@@ -172,7 +187,7 @@ def hungarian_blocks(
 ) -> Int32[Array, "users"]:
     """Blocks of one cell after the other by the Hungarian method, the others staying as they are by then.
 
-    Begins with the blocks of the step before. Powers are equal shares meanwhile. In NumPy and for any score.
+    Begins with the blocks of the step before and powers settled there. In NumPy, for any score; one pass.
 
     Args:
         task: the step.
@@ -184,8 +199,8 @@ def hungarian_blocks(
 
     limits, noise_w = task.moment.limits, task.moment.limits.noise_w
     gain_t = np.ascontiguousarray(task.moment.gain.T) * np.float32(1.0 / noise_w)  # over noise
-    block, power_w = kept_blocks(task, cell), even_power(cell, task.moment.limits)
-    n_cells = len(limits.power_w)
+    block, n_cells = kept_blocks(task, cell), len(limits.power_w)
+    power_w = settled_power(task, cell, block)
     grid = np.zeros((limits.n_blocks, n_cells), np.float32)
     grid[block, cell] = power_w
     own = gain_t[cell, np.arange(len(cell))]
@@ -207,7 +222,7 @@ def hungarian_blocks(
         loss = short * signal / (at * (at + signal)) * gain_t[c] * (cell != c)
         harm = np.bincount(block, loss, limits.n_blocks).astype(np.float32) / np.float32(np.log(2.0))
         around = 1.0 + gain_t[:, who].T @ grid.T
-        power = float(power_w[who[0]])
+        power = power_w[who]
         rate = np.log2(1.0 + signal[who, None] / around)
         terms = (rate, around, harm, power, task.demand[who], number)
         _, taken = linear_sum_assignment(score(who, *terms), maximize=True)
@@ -226,13 +241,19 @@ def exchanged_blocks(task: Task, cell: Int32[Array, "users"]) -> Int32[Array, "u
     from mndt.optimise.allocation import _kernels
 
     gain, limits, worth = task.moment.gain, task.moment.limits, task.worth
-    cell, block, power_w = cell.copy(), kept_blocks(task, cell), even_power(cell, task.moment.limits)
+    cell, block = cell.copy(), kept_blocks(task, cell)
+    power_w = settled_power(task, cell, block)
     _kernels.exchange(
         gain, np.ascontiguousarray(cell[:, None]), task.rng("order").permutation(len(cell)), limits.power_w,
         np.float32(limits.noise_w), limits.places, worth.weight, worth.bonus, worth.need, limits.n_blocks,
         NORMAL.shortlist, cell, block, power_w,
     )  # fmt: skip
     return block
+
+
+def settled_power(task: Task, cell: Array, block: Array) -> Float32[Array, "users"]:
+    """Where powers will about be: what blocks are chosen for. Nobody is out of it yet."""
+    return _tuned(task, cell, block, SETTLING_STEPS, SETTLING_RATE)
 
 
 def wmmse_power(task: Task, cell: Array, block: Array) -> Float32[Array, "users"]:
@@ -252,12 +273,16 @@ def wmmse_power(task: Task, cell: Array, block: Array) -> Float32[Array, "users"
 
 def gradient_power(task: Task, cell: Array, block: Array) -> Float32[Array, "users"]:
     """Adam on the exact gradient of the worth, from equal shares."""
+    return _tuned(task, cell, block, POWER_STEPS, POWER_RATE)
+
+
+def _tuned(task: Task, cell: Array, block: Array, steps: int, rate: float) -> Float32[Array, "users"]:
     from mndt.optimise.allocation import _kernels
 
     gain, limits, worth = task.moment.gain, task.moment.limits, task.worth
-    power_w = even_power(cell, task.moment.limits)
+    power_w = even_power(cell, limits)
     _kernels.tune_power(
         gain, cell, block, limits.power_w, np.float32(limits.noise_w), worth.weight, worth.bonus, worth.need,
-        limits.n_blocks, POWER_STEPS, np.float32(POWER_RATE), power_w,
+        limits.n_blocks, steps, np.float32(rate), power_w,
     )  # fmt: skip
     return power_w
