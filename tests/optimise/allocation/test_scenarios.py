@@ -7,6 +7,7 @@ import pytest
 
 from mndt.errors import InputError
 from mndt.optimise.allocation import streets
+from mndt.optimise.allocation.channels import TracedCity
 from mndt.optimise.allocation.scenarios import (
     FIRST_TRAINING_SEED,
     SCENARIOS,
@@ -17,6 +18,8 @@ from mndt.optimise.allocation.scenarios import (
     straight_lines,
 )
 from mndt.radio import pathloss
+from mndt.radio.layers import encode
+from mndt.radio.maps import GainMaps
 
 STATISTICAL = ("table2", "table2-umi", "table2-45")
 
@@ -135,6 +138,16 @@ def test_gains_in_streets_and_buildings_are_the_formulas_link_by_link():
     x_m[:19], y_m[:19] = np.array(middle, np.float32)  # so that rooms with a station occur
     gain = channel.gain(x_m, y_m)
     assert abs(10 * np.log10(gain) - plain_street_gain_db(channel, x_m, y_m)).max() < 0.02
+
+
+def test_gains_in_a_traced_city_are_those_of_its_maps():
+    rng = np.random.default_rng(0)
+    level = encode(-rng.uniform(50, 170, (12, 9, 7)), rng.random((12, 9, 7)) < 0.5)
+    maps = GainMaps(4.0, level)
+    x_m, y_m = (rng.uniform(0, side_m, 300).astype(np.float32) for side_m in (36.0, 48.0))
+    gain = TracedCity(powers_w(7), maps).gain(x_m, y_m)
+    assert gain.flags.c_contiguous
+    assert abs(10 * np.log10(gain) - maps.gain_db(x_m, y_m)).max() < 1e-3
 
 
 def test_half_the_ground_is_built_over_and_outdoor_cells_stand_in_streets():
