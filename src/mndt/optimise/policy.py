@@ -44,19 +44,27 @@ def service_need(world: World) -> Policy:
     return lambda state: action
 
 
+def allocation(world: World) -> Policy:
+    """Blocks and power of all cells decided together, so that what is asked for gets through (paper IV-A)."""
+    from mndt.optimise.allocation.in_twin import TwinAllocation
+
+    return TwinAllocation(world)
+
+
 POLICIES: Final[dict[str, Callable[[World], Policy]]] = {
     "fundamentals": fundamentals,
     "proportional-fair": proportional_fair,
     "service-need": service_need,
+    "allocation": allocation,
 }
 """Name on the command line and in scenarios -> factory."""
 
 
-WITHOUT_A3: Final = frozenset({"fundamentals"})
+WITHOUT_A3: Final = frozenset({"fundamentals", "allocation"})
 """Policies under which nobody is handed over by event A3: the table [handover] means nothing to them."""
 
 
-SCHEDULERS: Final = {"fundamentals": "random", "proportional-fair": "proportional-fair", "service-need": "rate-need"}
+SCHEDULERS: Final = {"fundamentals": "random", "proportional-fair": "proportional-fair", "service-need": "rate-need", "allocation": "proportional-fair"}
 """What gives the blocks under each policy, and with it how many users a cell admits per block."""
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mndt.optimise.allocation import _kernels
 from mndt.optimise.allocation.places import first_choice, strongest_cells
 from mndt.optimise.allocation.problem import Choice, Limits, check, rates
-from mndt.optimise.allocation.solver import NORMAL, Effort, Worth, solve
+from mndt.optimise.allocation.solver import NORMAL, Effort, Worth, flat, solve
 
 NOISE_W = np.float32(1e-13)
 Array = np.ndarray
@@ -106,7 +106,7 @@ def test_no_move_makes_the_whole_worse(seed: int) -> None:
     near = strongest_cells(gain, limits.power_w, 3)
     moves = _kernels.exchange(
         gain, near, np.random.default_rng(seed).permutation(len(cell)), limits.power_w, NOISE_W, limits.places,
-        worth.weight, worth.bonus, worth.need, limits.n_blocks, 6, cell, block, power_w,
+        worth.weight, worth.bonus, worth.need, limits.n_blocks, 6, cell, block, power_w, flat(limits.n_blocks),
     )  # fmt: skip
     after = Choice(cell, block, power_w)
     check(after, limits, len(cell))
@@ -122,7 +122,7 @@ def test_a_lonely_user_goes_where_nobody_disturbs() -> None:
     power_w, ones = np.full(3, 0.3, np.float32), np.ones(3, np.float32)
     _kernels.exchange(
         gain, np.array([[1], [1], [0]], np.int32), np.array([2, 0, 1]), limits.power_w, NOISE_W, 3, ones, 0 * ones,
-        0 * ones, 3, 4, cell, block, power_w,
+        0 * ones, 3, 4, cell, block, power_w, flat(3),
     )  # fmt: skip
     assert block.tolist() == [0, 1, 2]
 
@@ -158,7 +158,7 @@ def test_powers_of_two_users_reach_the_best_of_a_grid(by: str) -> None:
             choice = replace(even, power_w=np.array(start, np.float32))
             where = (gain, choice.cell, choice.block, limits.power_w, np.float32(limits.noise_w), *terms)
             if by == "gradient":
-                _kernels.tune_power(*where, 400, np.float32(0.2), choice.power_w)
+                _kernels.tune_power(*where, 400, np.float32(0.2), choice.power_w, flat(1))
             else:
                 _kernels.wmmse(*where, 400, choice.power_w, np.zeros(401))
             found.append((worth.weight * plain_rates(gain, choice, limits.noise_w)).sum())

@@ -141,11 +141,11 @@ def gradient(
 @nb.njit(**FAST)
 def tune_power(
     gain: Any, cell_of: Any, block_of: Any, limit_w: Any, noise_w: Any, weight_of: Any, bonus_of: Any, need_of: Any,
-    n_blocks: Any, n_steps: Any, rate: Any, power_of: Any,
+    n_blocks: Any, n_steps: Any, rate: Any, power_of: Any, fade: Any,
 ) -> None:  # fmt: skip
     """Adam on the exact gradient of the worth, in logits of a softmax per cell with one share unused.
 
-    Changes `power_of`.
+    `fade` is the fading of each user's own link on each block, or one row for all. Changes `power_of`.
     """
     n_users, n_cells = gain.shape
     users, first, start, matrix = neighbours(gain, cell_of, block_of, n_blocks)
@@ -157,7 +157,7 @@ def tune_power(
     total, average, count = np.zeros(n_cells, np.float32), np.zeros(n_cells, np.float32), np.zeros(n_cells, np.float32)
     grad = np.empty(n_users, np.float32)
     for i in range(n_users):
-        own_gain[i] = gain[users[i], cell[i]]
+        own_gain[i] = gain[users[i], cell[i]] * fade[users[i] % fade.shape[0], block_of[users[i]]]
         total[cell[i]] += power_w[i]
         count[cell[i]] += 1
     for c in range(n_cells):
@@ -222,14 +222,15 @@ def _harm(heard: Any, signal: Any, weight: Any, bonus: Any, need: Any) -> Any:
 @nb.njit(**FAST)
 def exchange(
     gain: Any, candidates: Any, order: Any, limit_w: Any, noise_w: Any, places: Any, weight: Any, bonus: Any,
-    need: Any, n_blocks: Any, shortlist: Any, cell: Any, block: Any, power_w: Any,
+    need: Any, n_blocks: Any, shortlist: Any, cell: Any, block: Any, power_w: Any, fade: Any,
 ) -> Any:  # fmt: skip
     """One sweep: each user in turn goes where his worth less the exact loss of all others is largest.
 
     `candidates` lists the cells a user may be served by, his present one is always among the choices.
     A new cell gives what it has left, at most a fair share. Places are ranked by prices, the marginal loss of
     a block's users per watt from each cell, and the best of them checked exactly. Prices of who stays are
-    those at the beginning of the sweep. Changes `cell`, `block` and `power_w`; returns the number of moves.
+    those at the beginning of the sweep. `fade` as for `tune_power`. Changes `cell`, `block` and `power_w`;
+    returns the number of moves.
     """
     n_users, n_cells = gain.shape
     n_near = candidates.shape[1]
@@ -252,7 +253,7 @@ def exchange(
         b, k = cell[u], block[u]
         row = grid[k]
         heard[u] = dot(gain[u, :b], row[:b]) + dot(gain[u, b + 1 :], row[b + 1 :]) + noise_w
-        signal[u] = gain[u, b] * power_w[u]
+        signal[u] = gain[u, b] * power_w[u] * fade[u % fade.shape[0], k]
         h = _harm(F(heard[u]), signal[u], weight[u], bonus[u], need[u])
         harm[u] = h
         target = by_block[k]
@@ -299,9 +300,9 @@ def exchange(
                     g, other = gain[u, options[j]], grid_t[options[j]]
                     for k in range(n_blocks):
                         own[k] += g * other[k]
-            row, cost, held = estimate[i], price[a], holder[a]
+            row, cost, held, faded = estimate[i], price[a], holder[a], fade[u % fade.shape[0]]
             for k in range(n_blocks):
-                score = worth(log2f(F(1.0) + s / own[k]), w, bo, ne) - dear * cost[k]
+                score = worth(log2f(F(1.0) + s * faded[k] / own[k]), w, bo, ne) - dear * cost[k]
                 row[k] = score if held[k] < 0 or held[k] == u else _TAKEN
         left = gain_t[b0]
         best = estimate[0, k0] + _DAMP * p0 * price[b0, k0]
@@ -358,7 +359,7 @@ def exchange(
             spare_w[b0] += p0
             spare_w[a] -= p
             cell[u], power_w[u] = a, p
-        block[u], signal[u] = best_k, gain[u, a] * p
+        block[u], signal[u] = best_k, gain[u, a] * p * fade[u % fade.shape[0], best_k]
         row = grid[best_k]
         heard[u] = dot(gain[u, :a], row[:a]) + dot(gain[u, a + 1 :], row[a + 1 :]) + noise_w
         harm[u] = _harm(F(heard[u]), signal[u], w, bo, ne)

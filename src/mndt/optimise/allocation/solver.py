@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Float, Float32, Int32
 
 from mndt.optimise.allocation.places import even_power, first_choice, reconnect, strongest_cells
 from mndt.optimise.allocation.problem import Choice, Limits
@@ -69,23 +69,47 @@ def solve(
         effort: how long to search.
         seed: of the order in which users are looked at.
     """
+    start = first_choice(gain, limits, seed=seed) if warm is None else reconnect(gain, limits, warm, seed=seed)
+    near = strongest_cells(gain, limits.power_w, effort.candidates)
+    rounds = effort.rounds if warm is not None else effort.first_rounds
+    return improve(gain, limits, worth, start, near=near, rounds=rounds, effort=effort, seed=seed)
+
+
+def improve(
+    gain: Float32[Array, "users cells"], limits: Limits, worth: Worth, start: Choice, *,
+    near: Int32[Array, "users near"], rounds: int = 1,
+    effort: Effort = NORMAL, seed: int = 0, fade: Float32[Array, "users blocks"] | None = None,
+) -> Choice:  # fmt: skip
+    """A better choice than `start`, whose powers do not matter.
+
+    Args:
+        gain, limits, worth, effort, seed: as for `solve`.
+        start: cells and blocks.
+        near: cells a user may change to.
+        rounds: of exchange and power.
+        fade: fading power of everyone's own link on each block, the same for all cells in `near`; None = 1.
+    """
     from mndt.optimise.allocation import _kernels
 
-    start = first_choice(gain, limits, seed=seed) if warm is None else reconnect(gain, limits, warm, seed=seed)
     cell, block = start.cell.copy(), start.block.copy()
-    power_w = even_power(cell, limits, effort.used)
-    near, rng = strongest_cells(gain, limits.power_w, effort.candidates), np.random.default_rng(seed)
+    power_w, rng = even_power(cell, limits, effort.used), np.random.default_rng(seed)
     noise_w, rate = np.float32(limits.noise_w), np.float32(effort.rate)
     terms = (worth.weight, worth.bonus, worth.need, limits.n_blocks)
+    fade = flat(limits.n_blocks) if fade is None else fade
 
     def tune(n_steps: int) -> None:
-        _kernels.tune_power(gain, cell, block, limits.power_w, noise_w, *terms, n_steps, rate, power_w)
+        _kernels.tune_power(gain, cell, block, limits.power_w, noise_w, *terms, n_steps, rate, power_w, fade)
 
     tune(effort.settling_steps)
-    for _ in range(effort.rounds if warm is not None else effort.first_rounds):
+    for _ in range(rounds):
         _kernels.exchange(
             gain, near, rng.permutation(len(cell)), limits.power_w, noise_w, limits.places, *terms, effort.shortlist,
-            cell, block, power_w,
+            cell, block, power_w, fade,
         )  # fmt: skip
         tune(effort.power_steps)
     return Choice(cell, block, power_w)
+
+
+def flat(n_blocks: int) -> Float32[Array, "1 blocks"]:
+    """No fading: the same on all blocks, for everyone."""
+    return np.ones((1, n_blocks), np.float32)

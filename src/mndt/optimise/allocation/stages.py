@@ -19,7 +19,7 @@ from mndt.learn.edge_weights import CellEdges, cell_edges, choose_cells
 from mndt.optimise.allocation.forecast import by_mean, mean_rate
 from mndt.optimise.allocation.places import even_power, fill_blocks
 from mndt.optimise.allocation.problem import Moment
-from mndt.optimise.allocation.solver import NORMAL, Worth
+from mndt.optimise.allocation.solver import NORMAL, Worth, flat
 from mndt.streams import Streams
 
 Array = np.ndarray
@@ -246,7 +246,7 @@ def exchanged_blocks(task: Task, cell: Int32[Array, "users"]) -> Int32[Array, "u
     _kernels.exchange(
         gain, np.ascontiguousarray(cell[:, None]), task.rng("order").permutation(len(cell)), limits.power_w,
         np.float32(limits.noise_w), limits.places, worth.weight, worth.bonus, worth.need, limits.n_blocks,
-        NORMAL.shortlist, cell, block, power_w,
+        NORMAL.shortlist, cell, block, power_w, flat(limits.n_blocks),
     )  # fmt: skip
     return block
 
@@ -283,6 +283,6 @@ def _tuned(task: Task, cell: Array, block: Array, steps: int, rate: float) -> Fl
     power_w = even_power(cell, limits)
     _kernels.tune_power(
         gain, cell, block, limits.power_w, np.float32(limits.noise_w), worth.weight, worth.bonus, worth.need,
-        limits.n_blocks, steps, np.float32(rate), power_w,
+        limits.n_blocks, steps, np.float32(rate), power_w, flat(limits.n_blocks),
     )  # fmt: skip
     return power_w
