@@ -83,6 +83,15 @@ def play_one(task: tuple[Job, str]) -> None:
         part.write_text(json.dumps(asdict(record)), encoding="utf-8")
 
 
+def minutes_text(seconds: float) -> str:
+    """A rough time for people.
+
+    >>> minutes_text(20.0), minutes_text(3000.0)
+    ('about a minute', 'about 50 minutes')
+    """
+    return "about a minute" if seconds < 90.0 else f"about {seconds / 60.0:.0f} minutes"
+
+
 def made(job: Job) -> tuple[Any, Callable[..., Any]]:
     """The episode of a job and its method."""
     from mndt.optimise.allocation.methods import make_method

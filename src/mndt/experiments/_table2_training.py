@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from mndt.experiments._table2_jobs import minutes_text
 from mndt.files import whole_file
 from mndt.parallel import core_count, side_by_side
 
@@ -31,8 +32,8 @@ def trained(
     """Files of weights, one for every seed, each trained on all scenarios in turn."""
     rounds, cores = QUICK_ROUNDS if size else ROUNDS, n_jobs or core_count()
     if say is not None:
-        minutes = (1.0 if size else SECONDS_A_ROUND) * rounds * n / min(cores, n) / 60.0
-        say(f"training {n} networks on {rounds} episodes each, about {max(minutes, 1.0):.0f} minutes on {cores} cores")
+        about = minutes_text((1.0 if size else SECONDS_A_ROUND) * rounds * n / min(cores, n))
+        say(f"training {n} networks on {rounds} episodes each, {about} on {cores} cores")
     (out / "weights").mkdir(parents=True, exist_ok=True)
     tasks = [(tuple(names), seed, size, rounds, str(out / "weights" / f"{seed}.npz")) for seed in range(n)]
     side_by_side(train_one, tasks, "training", n_jobs)

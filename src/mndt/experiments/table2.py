@@ -15,7 +15,7 @@ import numpy as np
 
 from mndt.checks.output import Figure, Result, aligned
 from mndt.errors import InputError, unknown_name
-from mndt.experiments._table2_jobs import Job, Record, play_all
+from mndt.experiments._table2_jobs import Job, Record, minutes_text, play_all
 from mndt.experiments._table2_training import trained
 from mndt.optimise.allocation.methods import LAMBDAS
 from mndt.optimise.allocation.scenarios import SCENARIOS, TEST_SEEDS
@@ -275,9 +275,8 @@ def _estimate(jobs: Sequence[Job], n_jobs: int | None) -> str:
     from mndt.parallel import core_count
 
     cores = n_jobs or core_count()
-    minutes = SECONDS_A_PASS * sum(job.passes for job in jobs) / cores / 60.0
-    about = f"about {max(minutes, 1.0):.0f} minutes, less what was played before"
-    return f"{len(jobs):,} episodes on {cores} cores: {about}"
+    about = minutes_text(SECONDS_A_PASS * sum(job.passes for job in jobs) / cores)
+    return f"{len(jobs):,} episodes on {cores} cores: {about}, less what was played before"
 
 
 def _note(names: Sequence[str], n: int, quick: bool, picture: Path | None) -> str:
