@@ -256,11 +256,14 @@ def _draw(names: Sequence[str], found: Mapping[tuple[str, int, Row], Record], ou
         seeds = sorted({seed for _, seed, row in found if row not in ROWS and row is not AGAIN})
         rows = list(dict.fromkeys(row for scenario, _, row in found if scenario == name and row is not AGAIN))
         means = {row: _mean([found[name, seed, row] for seed in seeds]) for row in rows}
-        unit = means[next(row for row in rows if row.key == "ignoring")].throughput
+        ignoring = means[next(row for row in rows if row.key == "ignoring")]
+        unit = ignoring.throughput
         curves[name] = {}
         for row, mean in means.items():
             label = row.label.partition(",")[0]
             curves[name].setdefault(label, []).append(Point(mean.satisfaction, mean.throughput / unit))
+        for method in ("weighted", "learned"):  # with a lambda of 0 they ignore demands
+            curves[name][FRONTIER[method]].append(Point(ignoring.satisfaction, 1.0))
     own = PAPER["ignoring"][0]
     paper = {key: Point(satisfied, throughput / own) for key, (throughput, satisfied) in PAPER.items()}
     return save_frontier(curves, paper, out / "frontier.png")

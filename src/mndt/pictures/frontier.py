@@ -14,7 +14,7 @@ from mndt.files import whole_file
 from mndt.pictures.style import GRID, INK, MUTED, RUN_COLOURS, quiet_axes, run_colour, run_dash, to_png
 
 FLOOR: Final = 0.95
-MARKERS: Final = "osD^vP*X"
+MARKERS: Final = "osD^vphX"
 LEAST: Final = 0.85
 """Satisfaction at the left edge; what lies beyond is named in a corner."""
 
@@ -64,7 +64,8 @@ def _panel(axes: Axes, curves: Curves, paper: Mapping[str, Point], names: Sequen
         at = np.array(shown).reshape(-1, 2)
         colour = run_colour(row) if row < len(RUN_COLOURS) else INK
         axes.plot(
-            100 * at[:, 0], at[:, 1], color=colour, linestyle=run_dash(row), linewidth=1.5, markersize=5,
+            100 * at[:, 0], at[:, 1], color=colour, linestyle=run_dash(row) if len(points) > 1 else "none",
+            linewidth=1.5, markersize=5.5,
             marker=MARKERS[row % len(MARKERS)], markeredgecolor="white", markeredgewidth=0.6, label=name,
         )  # fmt: skip
     for key, point in paper.items():
