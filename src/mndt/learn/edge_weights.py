@@ -33,8 +33,9 @@ BLOCK_FEATURES: Final = 9
 HIDDEN: Final = {"cell": (32, 32), "block": (16,)}
 """Widths of the layers within. There are 20 times more edges to blocks."""
 WIDTHS: Final = {"cell": CELL_FEATURES, "block": BLOCK_FEATURES}
-_FAR: Final = np.float32(1e3)
-"""bit/s/Hz by which an edge that is not listed is worse than any that is."""
+_FAR: Final = np.float32(3.0)
+"""bit/s/Hz by which an edge that is not listed is worse than the worst that is, and a bit for every 3 dB."""
+_TINY: Final = np.float32(1e-36)
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,9 @@ def choose_cells(
     if np.bincount(best, minlength=n_cells).max() <= places:
         return best
     if value.shape[1] < n_cells:
-        cost = _FAR - np.log2(np.maximum(strength, np.float32(1e-36)))
+        weakest = np.take_along_axis(strength, edges.cell[:, -1:], axis=1)
+        weaker = np.log2(np.maximum(weakest, _TINY) / np.maximum(strength, _TINY))
+        cost = (_FAR - value.min(axis=1, keepdims=True)) + weaker
     else:
         cost = np.empty((n_users, n_cells), np.float32)
     np.put_along_axis(cost, edges.cell, -value, axis=1)

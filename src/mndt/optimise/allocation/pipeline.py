@@ -20,13 +20,13 @@ from mndt.errors import unknown_name
 from mndt.learn.edge_weights import Weights
 from mndt.optimise.allocation import stages
 from mndt.optimise.allocation.problem import Choice, Method, Moment
-from mndt.optimise.allocation.stages import Ask, Task, make_task
+from mndt.optimise.allocation.stages import Ask, Task, begun, make_task
 from mndt.streams import Streams
 
 Array = np.ndarray
 
 Demand = Callable[[Moment], Float32[Array, "users"] | Ask]
-Association = Callable[[Task], Int32[Array, "users"]]
+Association = Callable[[Task], Int32[Array, "users"] | Choice]
 Blocks = Callable[[Task, Int32[Array, "users"]], Int32[Array, "users"]]
 Power = Callable[[Task, Int32[Array, "users"], Int32[Array, "users"]], Float32[Array, "users"]]
 
@@ -41,7 +41,8 @@ def make_pipeline(
     Args:
         demand: "equal": what is unmet over the steps left; "none": ignored; "short": whatever they
             can get for those who will end short.
-        association: "strongest" cell with a place, "exact" assignment of foretold worths, "learned" worths.
+        association: "strongest" cell with a place, "exact" assignment of foretold worths, "learned" worths,
+            "exchange": a sweep over users from the step before, which also gives the blocks to begin with.
         blocks: "random", "hungarian-linear-price" cell by cell, "learned" in place of the price, "exchange" with
             the exact loss of all others.
         power: "equal" in a cell, "wmmse", "gradient", "learned".
@@ -60,7 +61,7 @@ def make_pipeline(
 
     def decide(moment: Moment) -> Choice:
         task = make_task(moment, demand_of(moment), lambda_, streams)
-        cell = cells_of(task)
+        task, cell = begun(task, cells_of(task))
         block = blocks_of(task, cell)
         return Choice(cell, block, power_of(task, cell, block))
 
@@ -104,6 +105,7 @@ STAGES: Final[dict[str, dict[str, Callable[..., Any]]]] = {
     "association": {
         "strongest": stages.strongest_cells,
         "exact": stages.exact_cells,
+        "exchange": stages.exchanged_cells,
         "learned": _learned_cells,
     },
     "blocks": {

@@ -19,8 +19,10 @@ from mndt.optimise.allocation.learned_stages import learned_blocks, learned_cell
 from mndt.optimise.allocation.problem import Choice, Episode, Moment
 from mndt.optimise.allocation.stages import (
     Task,
+    begun,
     equal_demand,
     exchanged_blocks,
+    exchanged_cells,
     gradient_power,
     make_task,
     strongest_cells,
@@ -66,7 +68,8 @@ def train_edges(
 ) -> EdgeFit:  # fmt: skip
     """Train both networks of edges on what came of the edges they chose.
 
-    Every round plays a few steps of an episode of a new seed with a lambda of its own, notes features and outcome of
+    Every round plays a few steps of an episode of a new seed with a lambda of its own and learned cells or, in
+    every other round, those of exchange, so that blocks are good after either. It notes features and outcome of
     each edge taken, and regresses on the last rounds.
 
     Args:
@@ -91,11 +94,12 @@ def train_edges(
             share = n / rounds if rounds else (time.monotonic() - began) / (60.0 * minutes)
             noise = NOISE * (1.0 - 0.8 * share)
             lambda_ = float(rng.choice(LAMBDAS))
-            note, line = _play(scenario(FIRST_SEED + n), weights, noise, lambda_, credit_to, power, seed + n)
+            scene, by_exchange = scenario(FIRST_SEED + 1000 * seed + n), n % 2 == 1
+            note, line = _play(scene, weights, noise, lambda_, credit_to, power, seed + n, by_exchange)
             notes = [*notes[-KEPT_ROUNDS + 1 :], note]
             curve.append(line)
-            for prefix in HIDDEN:
-                x, y = (np.concatenate([note[prefix][i] for note in notes]) for i in (0, 1))
+            for prefix in (name for name in HIDDEN if any(name in note for note in notes)):
+                x, y = (np.concatenate([note[prefix][i] for note in notes if prefix in note]) for i in (0, 1))
                 weights, error[prefix] = fit_edges(prefix, weights, x, y, updates=updates, seed=seed + n)
             n += 1
             advance()
@@ -103,7 +107,14 @@ def train_edges(
 
 
 def _play(
-    episode: Episode, weights: Weights, noise: float, lambda_: float, credit_to: Credit, power: Any, seed: int
+    episode: Episode,
+    weights: Weights,
+    noise: float,
+    lambda_: float,
+    credit_to: Credit,
+    power: Any,
+    seed: int,
+    by_exchange: bool,
 ) -> tuple[dict[str, tuple[Array, Array]], dict[str, float]]:
     """A few steps from anywhere in an episode: features and outcomes of the edges taken, and a line of the curve."""
     cells: list[Any] = []
@@ -114,7 +125,10 @@ def _play(
     total = np.zeros(2)
     while moment is not None and len(targets) < STEPS:
         task = make_task(moment, equal_demand(moment), lambda_, streams)
-        cell = learned_cells(task, weights, noise, cells)
+        if by_exchange:
+            task, cell = begun(task, exchanged_cells(task))
+        else:
+            cell = learned_cells(task, weights, noise, cells)
         block = learned_blocks(task, cell, weights, noise, blocks)
         choice = Choice(cell, block, power(task, cell, block))
         had, worth = outcome(task, choice)
@@ -123,6 +137,8 @@ def _play(
         moment, _ = episode.advance(moment, choice)
     out = {}
     for prefix, asked in (("cell", cells), ("block", blocks)):
+        if not asked:
+            continue
         x = np.concatenate([features for features, _ in asked])
         y = np.concatenate([target[:, who].T for target, (_, who) in zip(targets, asked, strict=True)])
         out[prefix] = x, y.astype(np.float32)

@@ -8,7 +8,7 @@ stage makes of it for each user.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final, NamedTuple
 
@@ -18,8 +18,8 @@ from jaxtyping import Float32, Int32
 from mndt.learn.edge_weights import CellEdges, cell_edges, choose_cells
 from mndt.optimise.allocation.forecast import by_mean, mean_rate
 from mndt.optimise.allocation.places import even_power, fill_blocks
-from mndt.optimise.allocation.problem import Moment
-from mndt.optimise.allocation.solver import NORMAL, Worth, flat
+from mndt.optimise.allocation.problem import Choice, Moment
+from mndt.optimise.allocation.solver import NORMAL, Worth, flat, solve
 from mndt.streams import Streams
 
 Array = np.ndarray
@@ -105,6 +105,13 @@ def make_task(moment: Moment, asked: Float32[Array, "users"] | Ask, lambda_: flo
     return Task(moment, ask.demand, np.float32(lambda_) * ask.emphasis, streams)
 
 
+def begun(task: Task, found: Int32[Array, "users"] | Choice) -> tuple[Task, Int32[Array, "users"]]:
+    """Cells of an association; where it has blocks too, the next stage begins with them."""
+    if isinstance(found, Choice):
+        return replace(task, moment=replace(task.moment, previous=found)), found.cell
+    return task, found
+
+
 Score = Callable[..., Array]
 """Of the edges between the users of one cell and its blocks: larger is better. Arguments: the users, then as in
 `mndt.learn.edge_weights.block_features`."""
@@ -147,6 +154,14 @@ def kept_blocks(task: Task, cell: Int32[Array, "users"]) -> Int32[Array, "users"
         stays = before.cell == cell
         block[stays] = before.block[stays]
     return fill_blocks(block, cell, limits.n_blocks, task.rng("blocks"))
+
+
+def exchanged_cells(task: Task) -> Choice:
+    """From the step before one sweep: each user to the cell and block of largest worth less the loss of all others."""
+    seed = int(task.rng("exchange").integers(2**31))
+    effort = replace(NORMAL, power_steps=0)
+    moment = task.moment
+    return solve(moment.gain, moment.limits, task.worth, warm=moment.previous, effort=effort, seed=seed)
 
 
 def random_blocks(task: Task, cell: Int32[Array, "users"]) -> Int32[Array, "users"]:
