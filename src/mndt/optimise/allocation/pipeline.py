@@ -19,7 +19,7 @@ from jaxtyping import Float32, Int32
 from mndt.errors import unknown_name
 from mndt.learn.edge_weights import Weights
 from mndt.optimise.allocation import stages
-from mndt.optimise.allocation.problem import Choice, Method, Moment
+from mndt.optimise.allocation.problem import Choice, Episode, Method, Moment
 from mndt.optimise.allocation.stages import Ask, Task, begun, make_task
 from mndt.streams import Streams
 
@@ -68,6 +68,17 @@ def make_pipeline(
     return decide
 
 
+def chain(episode: Episode, *, seed: int = 0, lambda_: float = 1.0, weights: str | Path = "table2") -> Method:
+    """The chain as it decides best, in the form of `mndt.optimise.allocation.methods.METHODS`.
+
+    Where places are short (`table2-umi`) cells come from a sweep over users, else from learned edges; blocks are
+    learned; powers are searched by gradient.
+    """
+    scarce = len(episode.demand) > SCARCE * len(episode.limits.power_w) * episode.limits.places
+    association = "exchange" if scarce else "learned"
+    return make_pipeline("equal", association, "learned", "gradient", lambda_=lambda_, weights=weights, seed=seed)
+
+
 def _stage(kind: str, chosen: str | Callable[..., Any], weights: str) -> Any:
     """The function behind a name; functions are taken as they are."""
     if callable(chosen):
@@ -99,6 +110,9 @@ def _learned_power(task: Task, cell: Array, block: Array, weights: Weights) -> F
 
     return policy_power(task, cell, block, weights)
 
+
+SCARCE: Final = 0.5
+"""Share of the places that must be taken for learned cells to be left to a sweep."""
 
 STAGES: Final[dict[str, dict[str, Callable[..., Any]]]] = {
     "demand": {"equal": stages.equal_demand, "none": stages.no_demand, "short": stages.short_demand},

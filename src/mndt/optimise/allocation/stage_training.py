@@ -240,7 +240,8 @@ def train_chain(
     head = (
         f"| {stage} | command | `mndt train allocation --scenario {scenario} --stage {stage} --minutes {minutes:g}` |\n"
     )
-    weights = kept | weights | {f"card_{stage}": np.array(head + note)}
+    before = str(kept.get(f"card_{stage}", ""))  # of what this training went on from
+    weights = kept | weights | {f"card_{stage}": np.array(before + head + note)}
     with whole_file(out) as target, open(target, "wb") as opened:
         np.savez(opened, **weights)  # type: ignore[arg-type]
     with whole_file(out.with_suffix(".md")) as target:
