@@ -1,12 +1,14 @@
 """Vehicles behind their front: nobody overlaps or runs red lights, queues, places, memory."""
 
 from dataclasses import fields, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from road_grid import grid_ways
 
 from mndt.checks._vehicle_watch import Watch
+from mndt.formats.sumo_net import read_net
 from mndt.users.driving.vehicles import KINDS, LaneMap, VehicleMemory, advance, locate, place, request, stuck
 from mndt.users.routes import RouteGraph, Routes, find_routes
 
@@ -134,3 +136,48 @@ def test_who_stands_long_is_seen_and_taken_aside() -> None:
     assert after.n_aside[0] >= 0
     never, _ = advance(LANES, memory, 40, np.uint32(0), aside_s=np.inf)
     assert never.n_aside[0] == 0
+
+
+def ring(folder: Path, arcs: int = 6, arc_m: float = 120.0) -> LaneMap:
+    """A closed ring of one lane without junctions, as SUMO writes it."""
+    edges = "".join(
+        f'<edge id="e{k}" from="n{k}" to="n{(k + 1) % arcs}" priority="-1"><lane id="e{k}_0" index="0" speed="13.89"'
+        f' length="{arc_m}" shape="{100 * k},0 {100 * k + 100},0"/></edge>'
+        for k in range(arcs)
+    )
+    nodes = "".join(
+        f'<junction id="n{k}" type="priority" x="{100 * k}" y="0" incLanes="e{(k - 1) % arcs}_0" intLanes="" shape="">'
+        f'<request index="0" response="0" foes="0" cont="0"/></junction>'
+        for k in range(arcs)
+    )
+    links = "".join(
+        f'<connection from="e{k}" to="e{(k + 1) % arcs}" fromLane="0" toLane="0" dir="s" state="M"/>'
+        for k in range(arcs)
+    )
+    (folder / "ring.net.xml").write_text(f'<net version="1.20">{edges}{nodes}{links}</net>', encoding="utf-8")
+    return LaneMap.from_sumo(read_net(folder / "ring.net.xml"))
+
+
+@pytest.mark.parametrize("waiting", [0, 40])
+def test_lanes_that_need_no_thought_change_no_trajectory(tmp_path: Path, waiting: int) -> None:
+    lanes = ring(tmp_path)
+    assert lanes.road.lane["plain"].all()
+    n, rng = 60, np.random.default_rng(7)
+    routes = routes_of([[(k + j) % 6 for j in range(40)] for k in rng.integers(0, 6, n).tolist()])
+    ways_m, n_lines = [], []
+    for plain in (1, 0):
+        lanes.road.lane["plain"] = plain
+        rows = np.arange(n, dtype=np.int32)
+        memory = request(VehicleMemory.empty(lanes, n), rows, routes, np.zeros(n, np.int8))
+        first = rows[waiting:]
+        parts = [np.arange(routes.start[k], routes.start[k + 1]) for k in first]
+        theirs = routes_of([routes.edges[part].tolist() for part in parts])
+        memory = place(lanes, memory, first, theirs, np.linspace(0.0, 0.2, len(first)))
+        count = 0
+        for second in range(300):
+            memory, _ = advance(lanes, memory, second, np.uint32(second))
+            count += len(memory.lines)
+        ways_m.append(memory.odometer_m.copy())
+        n_lines.append(count)
+    assert n_lines[0] < n_lines[1]
+    assert np.array_equal(ways_m[0], ways_m[1])

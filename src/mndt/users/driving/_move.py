@@ -31,7 +31,7 @@ from mndt.users.driving._links import (
     rear_m,
     yields,
 )
-from mndt.users.driving._plan import lane_top, last_rear, plan
+from mndt.users.driving._plan import NEAR_M, lane_top, last_rear, plan
 from mndt.users.driving._tables import NEVER, REACH
 
 ASIDE_S: Final = 300.0
@@ -116,6 +116,9 @@ def _decide(road, t, s, i):  # type: ignore[no-untyped-def]
     brake_m = brake_gap(v_i, decel, s.step_s, s.ballistic)
     for e in range(me.first_item, me.first_item + me.n_items):
         item = t.item[e]
+        if item.link == -1 and item.request:  # nothing ahead but a leader, see `_plan`
+            safe, waits = item.pass_mps, int(item.pass_mps < min(decel, v_max))
+            break
         if item.link < 0 or not item.request:
             inside = item.link >= 0 and road.lane[me.lane].internal and road.link[item.link].from_inside
             if inside and road.link[item.link].junction == road.link[road.lane[me.lane].junction_entry].junction:
@@ -292,7 +295,7 @@ def _room(road, t, s, i, lane, at_m):  # type: ignore[no-untyped-def]
             other = t.vehicle[item.vehicle]
             if item.request and other.lane >= 0 and other.lane != lane:
                 gap_m = item.distance_m - other.speed_mps * s.step_s + back_m
-                near = road.lane[other.lane].internal or item.distance_m < 60.0
+                near = road.lane[other.lane].internal or item.distance_m < NEAR_M
                 if near and not _can_stop(t, s, other, gap_m):
                     return False
     return True
@@ -365,7 +368,7 @@ def _compiled(stamp: int) -> Any:
             me = t.vehicle[i]
             if me.lane != lane:
                 lane, lengths_m = me.lane, 0.0
-            count = plan(road, t, s, i, used, lengths_m)
+            count = plan(road, t, s, i, used, lengths_m, len(queue) == 0)
             firsts[k] = used
             used += count
             kind = t.kind[me.kind]

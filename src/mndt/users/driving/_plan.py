@@ -55,6 +55,9 @@ SPACE_LENGTHS: Final = 5.0
 MAX_ITEMS: Final = 24
 """Lines ahead that are noted at most."""
 
+NEAR_M: Final = 60.0
+"""Who drives off looks out for those who are nearer than this to the line behind him."""
+
 _EPS_MPS: Final = 0.1 * MARGIN_M
 _EQUAL: Final = ord("=")
 
@@ -147,11 +150,34 @@ def _end(t, e, i, v, distance_m, space_m):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def plan(road, t, s, i, first, lengths_m):  # type: ignore[no-untyped-def]
+def _is_free(road, t, s, me, kind, lane, seen_m, v):  # type: ignore[no-untyped-def]
+    """Whether nothing beyond a plain lane could slow a driver down now, and nobody asks when he comes there."""
+    if s.ballistic or me.cursor + 2 >= me.route_end or 0 <= me.stop_edge - me.cursor <= 1 or t.rear_head[lane] >= 0:
+        return False
+    there = road.lane[road.link[road.lane[lane].first_link].next_lane]
+    beyond = road.lane[road.link[there.first_link].next_lane]
+    if not there.plain or there.edge != t.route_edge[me.cursor + 1] or beyond.edge != t.route_edge[me.cursor + 2]:
+        return False
+    if there.length_m <= kind.length_m * SPACE_LENGTHS or lane_top(there, me, kind) < v:
+        return False
+    if not there.classes & int(kind.classes) or not beyond.classes & int(kind.classes):
+        return False
+    j = t.leader[t.vehicle.shape[0] + road.link[road.lane[lane].first_link].next_lane]
+    if j < t.vehicle.shape[0] and t.vehicle[j].position_m < t.kind[t.vehicle[j].kind].length_m:
+        return False
+    gap_m = seen_m - max(kind.min_gap_m, STOP_GAP_M) - 0.01
+    return stops_within(gap_m, v, kind.decel_mps2, kind.tau_s, s.step_s) and stops_within(
+        gap_m, v, kind.decel_mps2, s.step_s, s.step_s
+    )
+
+
+@inlined
+def plan(road, t, s, i, first, lengths_m, quiet=False):  # type: ignore[no-untyped-def]
     """Note the lines ahead of vehicle i in rows of `t.item` from `first` on; how many they are.
 
     Args:
         lengths_m: lengths and gaps of the vehicles before it on its lane.
+        quiet: nobody waits to drive off, who would ask for those that come near.
     """
     n = t.vehicle.shape[0]
     me = t.vehicle[i]
@@ -183,6 +209,11 @@ def plan(road, t, s, i, first, lengths_m):  # type: ignore[no-untyped-def]
             t.item[last].wait_mps = min(t.item[last].wait_mps, v)
         elif v <= _EPS_MPS and not road.lane[lane].internal:  # it stands behind somebody: no line matters
             _end(t, e, i, v, seen_m, 0.0)
+            return 1
+        far = seen_m > dist_m and (quiet or seen_m >= NEAR_M)
+        if last < 0 and far and road.lane[lane].plain and _is_free(road, t, s, me, kind, lane, seen_m, v):
+            _end(t, e, i, v, seen_m, 0.0)
+            t.item[e].request = 1
             return 1
         if me.stop_edge == cursor and not road.lane[lane].internal:  # a halt on this edge: nothing beyond matters
             halt_m = seen_m + me.stop_m + MARGIN_M - road.lane[lane].length_m

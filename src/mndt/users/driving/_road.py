@@ -48,7 +48,21 @@ def _lanes(m: LaneMap) -> Array:
             break
         came[inside] = m.lane_entry[m.link_from[came[inside]]]
     lane["junction_entry"] = came
+    lane["plain"] = plain_lanes(m)
     return lane
+
+
+def plain_lanes(m: LaneMap) -> Array:
+    """Lanes with one link, to a lane with no other way in, that nobody else minds: no light, no foes, no junction."""
+    n_in, n_out = np.bincount(m.link_next, minlength=m.n_lanes), np.diff(m.lane_link)
+    alone = (m.link_state == ord("M")) & (m.link_signal < 0) & ~np.asarray(m.link_has_foes, bool)
+    alone &= (np.diff(m.response_start) == 0) & (np.diff(m.conflict_start) == 0)
+    alone &= ~m.lane_internal[m.link_from] & ~m.lane_internal[m.link_next]
+    alone &= (n_out[m.link_from] == 1) & (n_in[m.link_next] == 1)
+    alone[m.response] = False
+    plain = np.zeros(m.n_lanes, bool)
+    plain[m.link_from[alone]] = True
+    return plain
 
 
 def _links(m: LaneMap) -> Array:

@@ -93,6 +93,7 @@ LANE: Final = np.dtype(
         ("link_end", np.int32),
         ("entry", np.int32),  # the link into an internal lane, -1 outside junctions
         ("junction_entry", np.int32),  # the link by which one came into the junction
+        ("plain", np.int64),  # its only link needs no thought, see `_road.plain_lanes`
         ("length_m", np.float64),
         ("limit_mps", np.float64),
     ]
