@@ -230,8 +230,8 @@ def test_trained_powers_reach_wmmse_on_networks_not_seen(trained):
 
 @pytest.mark.slow
 def test_training_repeats_and_climbs(trained, scenes):
-    count = iter(range(10))
-    again = fit_power(scenes, updates=UPDATES, rate=RATE, until=lambda: next(count) == 9)
+    count = iter(range(12))
+    again = fit_power(scenes, updates=UPDATES, rate=RATE, spent=lambda: float(next(count) == 10))
     np.testing.assert_array_equal(again.curve, trained.curve[:10])
     assert again.updates == 10
     assert trained.curve[-60:].mean() > trained.curve[:60].mean()

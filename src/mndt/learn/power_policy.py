@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -204,29 +204,31 @@ class PowerFit:
 
 def fit_power(
     scenes: Sequence[Scene], *, updates: int = 1000, rate: float = 3e-3, seed: int = 0, weights: Weights | None = None,
-    until: Callable[[], bool] | None = None,
+    spent: Callable[[], float] | None = None,
 ) -> PowerFit:  # fmt: skip
     """Ascend the explicit action value over scenes drawn in random order.
 
     Args:
         scenes: to learn from; few different shapes, each is compiled for.
         updates: steps of Adam, one scene each.
-        rate: of learning, falls to a fiftieth.
+        rate: of learning; rises over the first twentieth and then falls to a fiftieth.
         seed: of weights and order.
         weights: to go on from.
-        until: asked after each update; True ends early.
+        spent: share of a budget of time that is used up; the rate of learning heeds it, and 1 ends early.
     """
     p: Any = start_weights(seed) if weights is None else weights
-    update, init = _compiled(updates, rate)
-    state, rng, curve = init(p), np.random.default_rng(seed), []
+    update, init = _compiled()
+    state, rng, curve, share = init(p), np.random.default_rng(seed), [], 0.0
     with bar("training of powers", updates) as advance:
-        for _ in range(updates):
+        for n in range(updates):
+            share = max(n / updates, 0.0 if spent is None else spent())
+            if share >= 1.0:
+                break
+            now = rate * min(1.0, 0.1 + 18.0 * share) * (0.51 + 0.49 * np.cos(np.pi * share))
             scene = scenes[int(rng.integers(len(scenes)))]
-            p, state, value = update(p, state, scene)
+            p, state, value = update(p, state, scene, np.float32(now))
             curve.append(float(value))
             advance()
-            if until is not None and until():
-                break
     return PowerFit({name: np.asarray(value) for name, value in p.items()}, np.array(curve, np.float32), len(curve))
 
 
@@ -242,24 +244,22 @@ def value(weights: Any, scene: Scene) -> tuple[Any, Any]:
     return worths[-1] + EARLY * sum(worths[:-1]), worths[-1]
 
 
-@lru_cache(maxsize=4)
-def _compiled(updates: int, rate: float) -> tuple[Any, Any]:
+@cache
+def _compiled() -> tuple[Any, Any]:
     """Update and start of the optimiser, compiled once for all fits of a process."""
     import jax
     import optax
 
-    warm = min(50, updates // 10 + 1)
-    schedule = optax.warmup_cosine_decay_schedule(0.1 * rate, rate, warm, updates + 1, 0.02 * rate)
-    rule = optax.apply_if_finite(optax.chain(optax.clip_by_global_norm(1.0), optax.adam(schedule)), updates)
+    rule = optax.apply_if_finite(optax.chain(optax.clip_by_global_norm(1.0), optax.scale_by_adam()), 100)
 
     def loss(p: Any, scene: Scene) -> Any:
         total, last = value(p, scene)
         return -total, last
 
     @jax.jit
-    def update(p: Any, state: Any, scene: Scene) -> Any:
+    def update(p: Any, state: Any, scene: Scene, rate: Any) -> Any:
         (_, last), slope = jax.value_and_grad(loss, has_aux=True)(p, scene)
         change, state = rule.update(slope, state, p)
-        return optax.apply_updates(p, change), state, last
+        return jax.tree.map(lambda a, b: a - rate * b, p, change), state, last
 
     return update, rule.init

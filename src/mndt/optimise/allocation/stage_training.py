@@ -19,10 +19,8 @@ from mndt.optimise.allocation.learned_stages import learned_blocks, learned_cell
 from mndt.optimise.allocation.problem import Choice, Episode, Moment
 from mndt.optimise.allocation.stages import (
     Task,
-    begun,
     equal_demand,
     exchanged_blocks,
-    exchanged_cells,
     gradient_power,
     make_task,
     strongest_cells,
@@ -68,9 +66,8 @@ def train_edges(
 ) -> EdgeFit:  # fmt: skip
     """Train both networks of edges on what came of the edges they chose.
 
-    Every round plays a few steps of an episode of a new seed with a lambda of its own and learned cells or, in
-    every other round, those of exchange, so that blocks are good after either. It notes features and outcome of
-    each edge taken, and regresses on the last rounds.
+    Every round plays a few steps of an episode of a new seed with a lambda of its own, notes features and outcome
+    of each edge taken, and regresses on the last rounds.
 
     Args:
         scenario: seed -> episode; seeds begin at `FIRST_SEED`.
@@ -94,12 +91,12 @@ def train_edges(
             share = n / rounds if rounds else (time.monotonic() - began) / (60.0 * minutes)
             noise = NOISE * (1.0 - 0.8 * share)
             lambda_ = float(rng.choice(LAMBDAS))
-            scene, by_exchange = scenario(FIRST_SEED + 1000 * seed + n), n % 2 == 1
-            note, line = _play(scene, weights, noise, lambda_, credit_to, power, seed + n, by_exchange)
+            scene = scenario(FIRST_SEED + 1000 * seed + n)
+            note, line = _play(scene, weights, noise, lambda_, credit_to, power, seed + n)
             notes = [*notes[-KEPT_ROUNDS + 1 :], note]
             curve.append(line)
-            for prefix in (name for name in HIDDEN if any(name in note for note in notes)):
-                x, y = (np.concatenate([note[prefix][i] for note in notes if prefix in note]) for i in (0, 1))
+            for prefix in HIDDEN:
+                x, y = (np.concatenate([note[prefix][i] for note in notes]) for i in (0, 1))
                 weights, error[prefix] = fit_edges(prefix, weights, x, y, updates=updates, seed=seed + n)
             n += 1
             advance()
@@ -114,7 +111,6 @@ def _play(
     credit_to: Credit,
     power: Any,
     seed: int,
-    by_exchange: bool,
 ) -> tuple[dict[str, tuple[Array, Array]], dict[str, float]]:
     """A few steps from anywhere in an episode: features and outcomes of the edges taken, and a line of the curve."""
     cells: list[Any] = []
@@ -125,10 +121,7 @@ def _play(
     total = np.zeros(2)
     while moment is not None and len(targets) < STEPS:
         task = make_task(moment, equal_demand(moment), lambda_, streams)
-        if by_exchange:
-            task, cell = begun(task, exchanged_cells(task))
-        else:
-            cell = learned_cells(task, weights, noise, cells)
+        cell = learned_cells(task, weights, noise, cells)
         block = learned_blocks(task, cell, weights, noise, blocks)
         choice = Choice(cell, block, power(task, cell, block))
         had, worth = outcome(task, choice)
@@ -137,8 +130,6 @@ def _play(
         moment, _ = episode.advance(moment, choice)
     out = {}
     for prefix, asked in (("cell", cells), ("block", blocks)):
-        if not asked:
-            continue
         x = np.concatenate([features for features, _ in asked])
         y = np.concatenate([target[:, who].T for target, (_, who) in zip(targets, asked, strict=True)])
         out[prefix] = x, y.astype(np.float32)
@@ -177,8 +168,9 @@ def train_power(
     """
     began = time.monotonic()
     scenes = power_scenes(scenario, range(FIRST_SEED, FIRST_SEED + episodes))
+    budget_s = 60.0 * minutes
     return fit_power(
-        scenes, updates=updates, seed=seed, weights=weights, until=lambda: time.monotonic() - began > 60.0 * minutes
+        scenes, updates=updates, seed=seed, weights=weights, spent=lambda: (time.monotonic() - began) / budget_s
     )
 
 
