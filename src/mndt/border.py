@@ -57,8 +57,18 @@ def check_action(world: World, state: NetworkState, action: Action) -> None:
         if isinstance(choice, str):
             if choice not in known:
                 raise unknown_name(name, choice, known, where=WHO)
-        elif choice is not None:
+        elif choice is not None and not (name == "power" and callable(choice)):
             _CHECKS[name](choice, world.city.cells, state, action.settings or state.settings)
+
+
+def check_power(power_w: Any, shape: tuple[int, ...], settings: CellSettings) -> None:
+    """See whether what a policy's rule of power gave can be sent.
+
+    Raises:
+        InputError: another shape or type than asked for, powers that are negative, no numbers or above a cell's.
+    """
+    _check_array("power", power_w, shape, np.float32, WHO, POWER)
+    _check_watts(power_w, settings)
 
 
 def check_users(users: Users, n_users: int, source: object) -> Users:
@@ -217,6 +227,10 @@ def _check_blocks(choice: Any, cells: Cells, state: NetworkState, settings: Cell
 
 def _check_power(choice: Any, cells: Cells, state: NetworkState, settings: CellSettings) -> None:
     _check_array("power", choice, state.allocation.power_w.shape, np.float32, WHO, POWER)
+    _check_watts(choice, settings)
+
+
+def _check_watts(choice: Array, settings: CellSettings) -> None:
     if choice.size and not (choice.min() >= 0 and choice.max() < np.inf):  # written so that NaN fails
         c, k = (int(at[0]) for at in np.nonzero(~((choice >= 0) & (choice < np.inf))))
         _refuse("power", f"{choice[c, k]} on block {k} of cell {c}", "0 W or more")

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Bool, Float32, Int8, Int32
 
-from mndt.border import check_action, check_demand, check_users, possible_blocks, possible_cells
+from mndt.border import check_action, check_demand, check_power, check_users, possible_blocks, possible_cells
 from mndt.city.schema import SERVICES
 from mndt.network import energy, handover, kpi
 from mndt.network.association import associate
@@ -91,7 +91,7 @@ def serve(
     active_serving = np.where(active, serving, -1).astype(np.int32)
     expected = Expected(links, links.received_w(active_serving, load_w, received))
     user_of_block = _give_blocks(world, state, action, expected, waiting_bits, streams)
-    power_w = _give_power(world, action, expected, user_of_block, waiting_bits)
+    power_w = _give_power(world, state, action, expected, user_of_block, waiting_bits)
     block_sinr = links.block_sinr(user_of_block, power_w)
     block_rate_bps = mcs.apply(world.network.rate_law, block_sinr, links.block_hz, world.network.snr_gap_db)
     held = kpi.of_blocks(user_of_block, block_rate_bps, block_sinr, power_w, len(users))
@@ -256,11 +256,14 @@ def _give_blocks(
 
 
 def _give_power(
-    world: World, action: Action, expected: Expected, user_of_block: Int32[Array, "cells blocks"],
-    waiting_bits: Float32[Array, "users"],
+    world: World, state: NetworkState, action: Action, expected: Expected,
+    user_of_block: Int32[Array, "cells blocks"], waiting_bits: Float32[Array, "users"],
 ) -> Float32[Array, "cells blocks"]:  # fmt: skip
     """Power on every block: as decided, or by one of the network's rules."""
     choice = OWN_POWER if action.power is None else action.power
+    if callable(choice):
+        choice = choice(expected, user_of_block, waiting_bits)
+        check_power(choice, user_of_block.shape, action.settings or state.settings)
     if not isinstance(choice, str):
         return np.where(user_of_block >= 0, choice, np.float32(0.0))
     links, reads = expected.links, choice in READS_NEEDS

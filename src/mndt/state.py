@@ -5,6 +5,7 @@ Frozen dataclasses of arrays; nothing here computes. Row u is a user, row c a ce
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
@@ -104,11 +105,18 @@ class Allocation:
     power_w: Float32[Array, "cells blocks"]  # 0 where free
 
 
+PowerRule = Callable[[Any, Array, Array], Array]
+"""A policy's own rule of power, called within the second, when it is known who waits for what: what cells expect of
+their users (`mndt.radio.channel.Expected`), users of the blocks, bits waiting -> powers in W, as
+`Allocation.power_w`."""
+
+
 @dataclass(frozen=True)
 class Action:
     """A policy's decision for the coming second. What is left None the network's own
-    fundamentals decide; a name picks one of the network's functions, an array decides outright. Of
-    arrays, what cells that are down, other cells' users or the idle would get falls away.
+    fundamentals decide; a name picks one of the network's functions, an array decides outright, and power
+    may be a function of the policy's own. Of arrays, what cells that are down, other cells' users or the idle would
+    get falls away.
 
     >>> Action(association="strongest", blocks="proportional-fair", power="equal").settings is None
     True
@@ -117,7 +125,7 @@ class Action:
     settings: CellSettings | None = None
     association: str | Int32[Array, "users"] | None = None  # serving cell of each user, -1 = none
     blocks: str | Int32[Array, "cells blocks"] | None = None  # as Allocation.user_of_block
-    power: str | Float32[Array, "cells blocks"] | None = None  # as Allocation.power_w
+    power: str | Float32[Array, "cells blocks"] | PowerRule | None = None  # as Allocation.power_w
 
 
 @dataclass(frozen=True)

@@ -258,6 +258,39 @@ def train_schedule(
     show(lambda: train_files(diary, places=places, out=out, seed=seed, seconds=seconds, force=force, say=say), as_json)
 
 
+@train.command("allocation")
+@click.option(
+    "--scenario",
+    "scenarios",
+    multiple=True,
+    default=["table2"],
+    show_default=True,
+    help="Of Table II; may be repeated.",
+)
+@click.option("--minutes", type=click.FloatRange(0.01), default=20.0, show_default=True, help="Budget of this call.")
+@click.option("--rounds", type=click.IntRange(1), help="An exact number of rounds instead: equal bytes everywhere.")
+@click.option("--out", type=click.Path(path_type=Path), default="allocation", show_default=True, metavar="DIR")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--users", type=click.IntRange(1), help="Other than the scenario's.")
+@click.option("--cells", type=click.IntRange(1), help="Other than the scenario's.")
+@click.option("--resume", is_flag=True, help="Go on with what DIR holds.")
+@json_option
+def train_allocation(
+    scenarios: tuple[str, ...], minutes: float, rounds: int | None, out: Path, seed: int, users: int | None,
+    cells: int | None, resume: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Train the network that foretells whose demand will be missed."""
+    from mndt.experiments.train_allocation import train
+
+    show(
+        lambda: train(
+            scenarios, out=out, minutes=minutes, rounds=rounds, seed=seed, resume=resume, n_users=users, n_cells=cells,
+            say=say,
+        ),
+        as_json,
+    )  # fmt: skip
+
+
 @train.command("crowd")
 @click.option(
     "--data", type=click.Path(path_type=Path), required=True, metavar="FILE",

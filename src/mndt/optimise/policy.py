@@ -45,7 +45,7 @@ def service_need(world: World) -> Policy:
 
 
 def allocation(world: World) -> Policy:
-    """Blocks and power of all cells decided together, so that what is asked for gets through (paper IV-A)."""
+    """Handover by A3, proportional-fair blocks; the power on all blocks of all cells decided together (paper IV-A)."""
     from mndt.optimise.allocation.in_twin import TwinAllocation
 
     return TwinAllocation(world)
@@ -60,11 +60,16 @@ POLICIES: Final[dict[str, Callable[[World], Policy]]] = {
 """Name on the command line and in scenarios -> factory."""
 
 
-WITHOUT_A3: Final = frozenset({"fundamentals", "allocation"})
+WITHOUT_A3: Final = frozenset({"fundamentals"})
 """Policies under which nobody is handed over by event A3: the table [handover] means nothing to them."""
 
 
-SCHEDULERS: Final = {"fundamentals": "random", "proportional-fair": "proportional-fair", "service-need": "rate-need", "allocation": "proportional-fair"}
+SCHEDULERS: Final = {
+    "fundamentals": "random",
+    "proportional-fair": "proportional-fair",
+    "service-need": "rate-need",
+    "allocation": "proportional-fair",
+}
 """What gives the blocks under each policy, and with it how many users a cell admits per block."""
 
 

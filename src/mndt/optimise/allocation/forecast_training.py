@@ -6,14 +6,19 @@ and learning agree, ``1 + lambda P(short)`` is the marginal worth of each user's
 
 from __future__ import annotations
 
+import json
 import time
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Final
+from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
 from jaxtyping import Bool, Float32
 
+from mndt.errors import InputError
+from mndt.files import whole_file
 from mndt.learn.forecaster import Weights, fit, start_weights
 from mndt.optimise.allocation import forecast
 from mndt.optimise.allocation.forecast import mean_rate
@@ -97,7 +102,7 @@ def _watched(episode: Episode, course: Course, lambda_: float) -> tuple[Array, A
 
 def train(
     scenario: Callable[[int], Episode], *, minutes: float = 20.0, rounds: int | None = None, seed: int = 0,
-    course: Course | None = None, after: Callable[[Course], None] | None = None,
+    course: Course | None = None, after: Callable[[Course], bool | None] | None = None,
 ) -> Course:  # fmt: skip
     """Train on episodes of new seeds from `FIRST_SEED` on.
 
@@ -107,13 +112,41 @@ def train(
         rounds: or an exact number of rounds in all, for equal bytes whatever the machine.
         seed: of weights, lambdas and loads.
         course: to go on from.
-        after: called after every round, e.g. to keep a checkpoint.
+        after: called after every round, e.g. to keep a checkpoint; what is true ends the training.
     """
     began, course = time.monotonic(), start(seed) if course is None else course
     with bar("training of the forecast", rounds) as advance:
         while course.rounds < rounds if rounds else time.monotonic() - began < 60.0 * minutes:
             train_round(course, scenario(FIRST_SEED + course.rounds), seed=seed)
-            if after is not None:
-                after(course)
             advance()
+            if after is not None and after(course):
+                break
     return course
+
+
+def save(course: Course, path: Path) -> None:
+    """Everything to go on from, in one file."""
+    kept: dict[str, Any] = {f"weights_{name}": array for name, array in course.weights.items()}
+    for name in ("seen", "short", "lack"):
+        kept |= {f"{name}_{i}": array for i, array in enumerate(getattr(course, name))}
+    kept["curve"] = np.array(json.dumps(course.curve))
+    with whole_file(path) as part, part.open("wb") as file:
+        np.savez(file, **kept)
+
+
+def load(path: Path) -> Course:
+    """What `save` wrote; raises InputError where it is something else."""
+    try:
+        with np.load(path) as file:
+            held = {name: file[name] for name in file.files}
+        curve = json.loads(str(held.pop("curve")))
+        weights = {name.removeprefix("weights_"): held[name] for name in held if name.startswith("weights_")}
+        lists = {
+            kind: [held[f"{kind}_{i}"] for i in range(sum(name.startswith(f"{kind}_") for name in held))]
+            for kind in ("seen", "short", "lack")
+        }
+        if not weights.keys() == start_weights(forecast.FEATURES).keys():
+            raise KeyError("weights")
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise InputError("checkpoint", path, allowed="one written by training", fix="train anew") from error
+    return Course(weights, len(curve), **lists, curve=curve)

@@ -8,7 +8,7 @@ comes out is one of them, found from the step before.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -72,6 +72,7 @@ def solve(
     start = first_choice(gain, limits, seed=seed) if warm is None else reconnect(gain, limits, warm, seed=seed)
     near = strongest_cells(gain, limits.power_w, effort.candidates)
     rounds = effort.rounds if warm is not None else effort.first_rounds
+    start = replace(start, power_w=even_power(start.cell, limits, effort.used))
     return improve(gain, limits, worth, start, near=near, rounds=rounds, effort=effort, seed=seed)
 
 
@@ -80,19 +81,19 @@ def improve(
     near: Int32[Array, "users near"], rounds: int = 1,
     effort: Effort = NORMAL, seed: int = 0, fade: Float32[Array, "users blocks"] | None = None,
 ) -> Choice:  # fmt: skip
-    """A better choice than `start`, whose powers do not matter.
+    """A better choice than `start`; who has no power there will hardly get any.
 
     Args:
         gain, limits, worth, effort, seed: as for `solve`.
-        start: cells and blocks.
+        start: where to begin.
         near: cells a user may change to.
         rounds: of exchange and power.
         fade: fading power of everyone's own link on each block, the same for all cells in `near`; None = 1.
     """
     from mndt.optimise.allocation import _kernels
 
-    cell, block = start.cell.copy(), start.block.copy()
-    power_w, rng = even_power(cell, limits, effort.used), np.random.default_rng(seed)
+    cell, block, power_w = start.cell.copy(), start.block.copy(), start.power_w.copy()
+    rng = np.random.default_rng(seed)
     noise_w, rate = np.float32(limits.noise_w), np.float32(effort.rate)
     terms = (worth.weight, worth.bonus, worth.need, limits.n_blocks)
     fade = flat(limits.n_blocks) if fade is None else fade

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 import numpy as np
 
 from mndt.files import whole_file
+from mndt.learn import power_policy
 from mndt.learn.block_graph import credit, lay_out
 from mndt.learn.edge_weights import HIDDEN, Weights, fit_edges, start_weights
 from mndt.learn.power_policy import PowerFit, Scene, fit_power
@@ -214,7 +215,8 @@ def train_chain(
     if out.exists():
         with np.load(out) as file:
             kept = {name: file[name] for name in file.files}
-    mine = kept if ("cell_w0" if stage == "edges" else "in_w") in kept else None
+    names = start_weights("cell") | start_weights("block") if stage == "edges" else power_policy.start_weights()
+    mine = {name: kept[name] for name in names} if names.keys() <= kept.keys() else None
     figures: dict[str, float]
     if stage == "edges":
         edges = train_edges(episodes, minutes=minutes, seed=seed, weights=mine)
