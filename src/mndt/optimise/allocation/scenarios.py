@@ -92,9 +92,9 @@ SCENARIOS: Final[dict[str, Scenario]] = {
     "table2-city": Scenario(_city, 52, map_seed=0),
     "table2-45": Scenario(_streets, 45),
 }
-"""Name -> scenario. The blocks of streets and city are as many as let the method "ignoring" satisfy 90 to 93 % on
-average: 92.6 % with 50 on seeds 500 to 509 (90.5 to 93.8 %; 92.0 % with 48 and 92.7 % with 52 on the first five at
-less effort), 92.3 % with 52 on seeds 500 to 504 (91.9 to 92.5 %; 92.8 % with 54 at less effort)."""
+"""Name -> scenario. The blocks of streets and city let the method "ignoring" satisfy 90 to 93 % on average: on seeds 500
+to 509 in streets 92.6 % with 50 (90.5 to 93.8 %) and 93.0 % with 52; in the city 92.3 % with 52 (seeds 500 to 504) and
+92.9 % with 54."""
 
 
 @dataclass(frozen=True)
