@@ -209,7 +209,8 @@ def test_both_stages_are_trained_into_one_file(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="train it anew"):  # no powers yet
         make_pipeline("equal", "learned", "learned", "learned", weights=out)
     edges = np.load(out)["cell_w0"]
-    train_chain("table2", out, stage="power", minutes=0.001)
+    for _ in range(2):  # the second goes on from the first
+        train_chain("table2", out, stage="power", minutes=0.001)
     np.testing.assert_array_equal(np.load(out)["cell_w0"], edges)
     card = out.with_suffix(".md").read_text()
     assert "--stage edges" in card
@@ -228,3 +229,21 @@ def test_scenes_for_powers_have_few_shapes():
 def test_unknown_names_are_listed(kind):
     with pytest.raises(InputError, match=f"{kind} is 'hungarain'.*, "):
         make_pipeline(**{kind: "hungarain"})
+
+
+@pytest.mark.parametrize("name", ["table2", "table2-umi"])
+def test_powers_of_the_package_reach_wmmse_on_seeds_not_trained_on(name):
+    """At least 95 % of its worth on smaller networks of the scenario, with and without demands."""
+    from mndt.optimise.allocation.scenarios import episode
+
+    scene = episode(name, 7, n_users=1600, n_cells=40, n_blocks=60)
+    moment = scene.start()
+    for lambda_ in (0.0, 2.0):
+        choices = [
+            make_pipeline("equal", "strongest", "random", power, lambda_=lambda_, weights=name)(moment)
+            for power in ("learned", "wmmse", "equal")
+        ]
+        rate = np.stack([rates(moment.gain, choice, scene.limits) for choice in choices])
+        ours, wmmse, equal = (rate + lambda_ * np.minimum(rate, stages.equal_demand(moment))).sum(axis=1)
+        assert ours >= 0.95 * wmmse
+        assert ours > equal
