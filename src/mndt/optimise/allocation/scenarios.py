@@ -93,8 +93,8 @@ SCENARIOS: Final[dict[str, Scenario]] = {
     "table2-45": Scenario(_streets, 45),
 }
 """Name -> scenario. The blocks of streets and city let the method "ignoring" satisfy 90 to 93 % on average: on seeds
-500 to 509 in streets 92.6 % with 50 (90.5 to 93.8 %) and 93.0 % with 52; in the city 92.3 % with 52 (seeds 500 to 504) and
-92.9 % with 54."""
+500 to 509 in streets 92.6 % with 50 (90.5 to 93.8 %) and 93.0 % with 52; in the city 92.3 % with 52 (seeds 500 to 504)
+and 92.9 % with 54."""
 
 
 @dataclass(frozen=True)
