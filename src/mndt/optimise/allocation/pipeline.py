@@ -45,7 +45,8 @@ def make_pipeline(
             "exchange": a sweep over users from the step before, which also gives the blocks to begin with.
         blocks: "random", "hungarian-linear-price" cell by cell, "learned" in place of the price, "exchange" with
             the exact loss of all others.
-        power: "equal" in a cell, "wmmse", "gradient", "learned".
+        power: "equal" in a cell, "wmmse", "gradient", "learned", "learned-gradient": the search begun where
+            the policy says.
         lambda_: worth of a bit/s/Hz that meets the demand, on top of 1 for every bit/s/Hz.
         weights: of what is learned: of a scenario for which the package has some, or a file (.npz).
         seed: of all randomness.
@@ -86,7 +87,7 @@ def _stage(kind: str, chosen: str | Callable[..., Any], weights: str) -> Any:
     if chosen not in STAGES[kind]:
         raise unknown_name(kind, chosen, STAGES[kind])
     stage = STAGES[kind][chosen]
-    if chosen != "learned":
+    if "learned" not in chosen:
         return stage
     from mndt.optimise.allocation.learned_stages import chain_weights
 
@@ -114,6 +115,11 @@ def _learned_power(task: Task, cell: Array, block: Array, weights: Weights) -> F
 SCARCE: Final = 0.5
 """Share of the places that must be taken for learned cells to be left to a sweep."""
 
+
+def _polished_power(task: Task, cell: Array, block: Array, weights: Weights) -> Float32[Array, "users"]:
+    return stages.polished_power(task, cell, block, _learned_power(task, cell, block, weights))
+
+
 STAGES: Final[dict[str, dict[str, Callable[..., Any]]]] = {
     "demand": {"equal": stages.equal_demand, "none": stages.no_demand, "short": stages.short_demand},
     "association": {
@@ -133,6 +139,7 @@ STAGES: Final[dict[str, dict[str, Callable[..., Any]]]] = {
         "wmmse": stages.wmmse_power,
         "gradient": stages.gradient_power,
         "learned": _learned_power,
+        "learned-gradient": _polished_power,
     },
 }
-"""Kind of a stage -> name -> function; one named "learned" also takes weights."""
+"""Kind of a stage -> name -> function; those with "learned" in their name also take weights."""

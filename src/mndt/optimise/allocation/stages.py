@@ -291,11 +291,18 @@ def gradient_power(task: Task, cell: Array, block: Array) -> Float32[Array, "use
     return _tuned(task, cell, block, POWER_STEPS, POWER_RATE)
 
 
-def _tuned(task: Task, cell: Array, block: Array, steps: int, rate: float) -> Float32[Array, "users"]:
+def polished_power(task: Task, cell: Array, block: Array, start_w: Array) -> Float32[Array, "users"]:
+    """A few small steps of the same search from powers that are good already."""
+    return _tuned(task, cell, block, SETTLING_STEPS, SETTLING_RATE, start_w)
+
+
+def _tuned(
+    task: Task, cell: Array, block: Array, steps: int, rate: float, start_w: Array | None = None
+) -> Float32[Array, "users"]:
     from mndt.optimise.allocation import _kernels
 
     gain, limits, worth = task.moment.gain, task.moment.limits, task.worth
-    power_w = even_power(cell, limits)
+    power_w = even_power(cell, limits) if start_w is None else start_w.copy()
     _kernels.tune_power(
         gain, cell, block, limits.power_w, np.float32(limits.noise_w), worth.weight, worth.bonus, worth.need,
         limits.n_blocks, steps, np.float32(rate), power_w, flat(limits.n_blocks),
