@@ -13,7 +13,7 @@ from mndt.errors import InputError
 from mndt.learn.edge_weights import start_weights
 from mndt.optimise.allocation import _block_kernels, stages
 from mndt.optimise.allocation.learned_stages import learned_blocks, learned_cells
-from mndt.optimise.allocation.pipeline import STAGES, make_pipeline
+from mndt.optimise.allocation.pipeline import STAGES, chain, make_pipeline
 from mndt.optimise.allocation.problem import Choice, Episode, Limits, Moment, check, play, rates
 from mndt.optimise.allocation.stage_training import outcome, power_scenes, train_chain, train_edges
 from mndt.streams import Streams
@@ -247,3 +247,9 @@ def test_powers_of_the_package_reach_wmmse_on_seeds_not_trained_on(name):
         ours, wmmse, equal, polished = (rate + lambda_ * np.minimum(rate, stages.equal_demand(moment))).sum(axis=1)
         assert ours >= 0.95 * wmmse
         assert polished > ours > equal
+
+
+def test_the_chain_in_the_form_of_a_method_plays_with_scarce_and_with_ample_places():
+    for n_blocks in (7, 30):
+        episode = _episode(2, n_users=60, n_cells=10, n_blocks=n_blocks)
+        assert play(episode, chain(episode, seed=1), checked=True).throughput > 0

@@ -72,12 +72,12 @@ def make_pipeline(
 def chain(episode: Episode, *, seed: int = 0, lambda_: float = 1.0, weights: str | Path = "table2") -> Method:
     """The chain as it decides best, in the form of `mndt.optimise.allocation.methods.METHODS`.
 
-    Where places are short (`table2-umi`) cells come from a sweep over users, else from learned edges; blocks are
-    learned; powers are searched by gradient.
+    Where places are short (`table2-umi`) cells come from a sweep over users and the search for powers begins where the
+    policy says; else cells come from learned edges and the search from equal shares. Blocks are learned.
     """
     scarce = len(episode.demand) > SCARCE * len(episode.limits.power_w) * episode.limits.places
-    association = "exchange" if scarce else "learned"
-    return make_pipeline("equal", association, "learned", "gradient", lambda_=lambda_, weights=weights, seed=seed)
+    association, power = ("exchange", "learned-gradient") if scarce else ("learned", "gradient")
+    return make_pipeline("equal", association, "learned", power, lambda_=lambda_, weights=weights, seed=seed)
 
 
 def _stage(kind: str, chosen: str | Callable[..., Any], weights: str) -> Any:
