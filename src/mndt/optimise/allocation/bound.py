@@ -17,8 +17,7 @@ at most ``log2(1 + s)``. A user in company of m takes one m-th of a block; a pri
 ``K tau + sum over u of max(log2(1 + s), max over m of F[u](m) + log2(1 + 1/s) - tau / m)``
 
 for every pi, tau >= 0 and s > 0 (m = 1: alone on the block, without interference). The same idea, for
-fixed links, is behind the bounds by Friedland and Karlin (S. Friedland and S. Karlin 1975,
-doi:10.1215/S0012-7094-75-04245-6).
+fixed links, is behind the inequalities of S. Friedland and S. Karlin (Duke Mathematical Journal 42, 1975).
 
 Neither knows of demands: a floor on satisfaction can only lower the optimum further.
 """
