@@ -222,9 +222,9 @@ def fit_power(
     with bar("training of powers", updates) as advance:
         for n in range(updates):
             share = max(n / updates, 0.0 if spent is None else spent())
-            if share >= 1.0:
+            if n and share >= 1.0:
                 break
-            now = rate * min(1.0, 0.1 + 18.0 * share) * (0.51 + 0.49 * np.cos(np.pi * share))
+            now = rate * min(1.0, 0.1 + 18.0 * share) * (0.51 + 0.49 * np.cos(np.pi * min(share, 1.0)))
             scene = scenes[int(rng.integers(len(scenes)))]
             p, state, value = update(p, state, scene, np.float32(now))
             curve.append(float(value))
