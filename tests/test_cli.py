@@ -123,6 +123,7 @@ def test_a_real_ctrl_c_stops_cleanly(place: Path) -> None:
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 60
     while not (place / "a" / "checkpoint.npz").exists() and time.monotonic() < deadline:

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mndt.city.model import Frame
@@ -40,6 +40,7 @@ def test_linear_between_records_and_absent_outside() -> None:
 
 
 @settings(max_examples=100, deadline=None)
+@example(seed=159870, n=5, at=82, gap_s=0.0)  # a record at the very moment, and another within its second
 @given(
     seed=st.integers(0, 2**31),
     n=st.integers(1, 6),

@@ -25,7 +25,7 @@ def demo(full: bool, out: Path, show: bool) -> None:
 
 @main.command()
 @click.argument("scenario", required=False)
-@click.option("--policy", help="Who configures the network: fundamentals, proportional-fair, service-need.")
+@click.option("--policy", help="Who configures the network: fundamentals, proportional-fair, service-need, allocation.")
 @click.option("--minutes", type=float, help="Simulated minutes.")
 @click.option("--hours", type=float, help="Simulated hours, in the place of minutes: 24 for a day.")
 @click.option("--seed", type=int, help="Draws movement, demand and fading.")

@@ -145,7 +145,7 @@ class RecordedTracks:
         a, b = self._between(rows, time_s)
         gap_s = self.time_s[b] - self.time_s[a]
         # the second of a stretch's first record counts from its beginning
-        early = (gap_s > self.gap_s) & (np.floor(self.time_s[b]) <= time_s)
+        early = (gap_s > self.gap_s) & (np.floor(self.time_s[b]) <= time_s) & (self.time_s[a] < time_s)
         a = np.where(early, b, a)
         there = (gap_s <= self.gap_s) | early | (time_s <= self.time_s[a])
         rows, a, b = rows[there], a[there], b[there]
