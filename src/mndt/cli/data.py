@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -267,6 +268,10 @@ def train_schedule(
     show_default=True,
     help="Of Table II; may be repeated.",
 )
+@click.option(
+    "--stage", type=click.Choice(["forecast", "edges", "power"]), default="forecast", show_default=True,
+    help="Who will end short (method learned), or a stage of the paper's chain, for the first scenario.",
+)  # fmt: skip
 @click.option("--minutes", type=click.FloatRange(0.01), default=20.0, show_default=True, help="Budget of this call.")
 @click.option("--rounds", type=click.IntRange(1), help="An exact number of rounds instead: equal bytes everywhere.")
 @click.option("--out", type=click.Path(path_type=Path), default="allocation", show_default=True, metavar="DIR")
@@ -276,12 +281,15 @@ def train_schedule(
 @click.option("--resume", is_flag=True, help="Go on with what DIR holds.")
 @json_option
 def train_allocation(
-    scenarios: tuple[str, ...], minutes: float, rounds: int | None, out: Path, seed: int, users: int | None,
+    scenarios: tuple[str, ...], stage: Any, minutes: float, rounds: int | None, out: Path, seed: int, users: int | None,
     cells: int | None, resume: bool, as_json: bool,
 ) -> None:  # fmt: skip
-    """Train the network that foretells whose demand will be missed."""
-    from mndt.experiments.train_allocation import train
+    """Train what the methods of allocation have learned."""
+    from mndt.experiments.train_allocation import train, train_stage
 
+    if stage != "forecast":
+        show(lambda: train_stage(stage, scenarios[0], out=out, minutes=minutes, seed=seed, resume=resume), as_json)
+        return
     show(
         lambda: train(
             scenarios, out=out, minutes=minutes, rounds=rounds, seed=seed, resume=resume, n_users=users, n_cells=cells,

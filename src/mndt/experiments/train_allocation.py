@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
@@ -85,18 +85,50 @@ def train(
     return Result("train allocation", figures, seeds=[seed], note=f"weights: {out / 'forecast.npz'}")
 
 
+def train_stage(
+    stage: Literal["edges", "power"], scenario: str, *, out: Path = Path("allocation"), minutes: float = 20.0,
+    seed: int = 0, resume: bool = False,
+) -> Result:  # fmt: skip
+    """Train the edges or the powers of the paper's chain: `chain.npz` and its card in `out`.
+
+    Args:
+        stage: what to train. Both go into one file: power after edges with `resume`.
+        scenario: of Table II.
+        out: folder; must be new or empty unless `resume`.
+        minutes: budget.
+        seed: of everything random but the episodes.
+        resume: go on with what `out` holds.
+
+    Raises:
+        InputError: an unknown scenario, a folder that holds something else, nothing to go on from.
+    """
+    from mndt.optimise.allocation.stage_training import train_chain
+
+    if scenario not in SCENARIOS:
+        raise unknown_name("--scenario", scenario, SCENARIOS)
+    file = _place(out, "chain.npz", resume)
+    figures = train_chain(scenario, file, stage=stage, minutes=minutes, seed=seed)
+    return Result(f"train allocation {stage}", figures, seeds=[seed], note=f"weights: {file}")
+
+
 def _begin(out: Path, resume: bool, seed: int) -> Course:
     """A new course, or the one to go on with."""
-    kept = out / "checkpoint.npz"
+    kept = _place(out, "checkpoint.npz", resume)
+    return training.load(kept) if resume else training.start(seed)
+
+
+def _place(out: Path, name: str, resume: bool) -> Path:
+    """The file in a folder that is new, or that holds it."""
+    kept = out / name
     if resume:
         if not kept.is_file():
-            raise InputError("--resume", out, allowed="a folder with checkpoint.npz", fix="leave out --resume")
-        return training.load(kept)
+            raise InputError("--resume", out, allowed=f"a folder with {name}", fix="leave out --resume")
+        return kept
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         fix = "choose another name, or go on with it by --resume"
         raise InputError("--out", out, allowed="a new or empty folder", fix=fix)
     out.mkdir(parents=True, exist_ok=True)
-    return training.start(seed)
+    return kept
 
 
 def _trial(course: Course, scenarios: Sequence[str], sizes: dict[str, Any], floor: float) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from jaxtyping import Bool, Float32
 
 from mndt.errors import InputError
 from mndt.files import whole_file
-from mndt.learn.forecaster import Weights, fit, start_weights
+from mndt.learn.forecaster import RATE, Weights, fit, start_weights
 from mndt.optimise.allocation import forecast
 from mndt.optimise.allocation.forecast import mean_rate
 from mndt.optimise.allocation.methods import favour, last_rates
@@ -30,7 +30,9 @@ Array = np.ndarray
 
 FIRST_SEED: Final = 1000
 """Of training; nothing below is ever trained on."""
-KEPT_ROUNDS: Final = 16
+KEPT_ROUNDS: Final = 32
+HALVED: Final = 25
+"""Rounds after which steps of learning are half as large: later rounds refine."""
 SAMPLES: Final = 40_000
 """Kept of an episode."""
 BY_RULE: Final = 2
@@ -73,7 +75,8 @@ def train_round(course: Course, episode: Episode, *, seed: int) -> None:
     course.short = [*course.short, short[some]][-KEPT_ROUNDS:]
     course.lack = [*course.lack, lack[some]][-KEPT_ROUNDS:]
     samples = (np.concatenate(kept) for kept in (course.seen, course.short, course.lack))
-    course.weights, loss = fit(course.weights, *samples, seed=course.rounds)
+    rate = RATE * 0.5 ** (course.rounds / HALVED)
+    course.weights, loss = fit(course.weights, *samples, epochs=2, rate=rate, seed=course.rounds)
     course.rounds += 1
     course.curve.append(
         {

@@ -203,6 +203,13 @@ def _solve(moment: Moment, worth: Worth, seed: int, effort: Effort) -> Choice:
     return solve(moment.gain, moment.limits, worth, warm=moment.previous, effort=effort, seed=seed + moment.step)
 
 
+def _chain(episode: Episode, *, seed: int = 0, **knobs: Any) -> Method:
+    """The paper's chain: single-step demand, then cells and blocks by learned edges, then power."""
+    from mndt.optimise.allocation.pipeline import chain
+
+    return chain(episode, seed=seed, **knobs)
+
+
 @lru_cache(maxsize=1)
 def shipped_forecast() -> dict[str, Array]:
     """The network that comes with the package; its card says what it was trained on."""
@@ -217,6 +224,7 @@ METHODS: Final[dict[str, Callable[..., Method]]] = {
     "equally-dividing": equally_dividing,
     "ignoring": ignoring,
     "weighted": weighted,
+    "chain": _chain,
     "learned": learned,
     "planner": Planner,
 }

@@ -69,15 +69,17 @@ def make_pipeline(
     return decide
 
 
-def chain(episode: Episode, *, seed: int = 0, lambda_: float = 1.0, weights: str | Path = "table2") -> Method:
+def chain(episode: Episode, *, seed: int = 0, lambda_: float = 1.0, weights: str | Path | None = None) -> Method:
     """The chain as it decides best, in the form of `mndt.optimise.allocation.methods.METHODS`.
 
     Where places are short (`table2-umi`) cells come from a sweep over users and the search for powers begins where the
-    policy says; else cells come from learned edges and the search from equal shares. Blocks are learned.
+    policy says; else cells come from learned edges and the search from equal shares. Blocks are learned. Weights are
+    those of ``table2-umi`` where places are short, else of ``table2``.
     """
     scarce = len(episode.demand) > SCARCE * len(episode.limits.power_w) * episode.limits.places
     association, power = ("exchange", "learned-gradient") if scarce else ("learned", "gradient")
-    return make_pipeline("equal", association, "learned", power, lambda_=lambda_, weights=weights, seed=seed)
+    known = weights if weights is not None else "table2-umi" if scarce else "table2"
+    return make_pipeline("equal", association, "learned", power, lambda_=lambda_, weights=known, seed=seed)
 
 
 def _stage(kind: str, chosen: str | Callable[..., Any], weights: str) -> Any:
