@@ -229,19 +229,38 @@ def _simulate(
     _set_status(folder, "running")
     recorder = Recorder(folder, world, done, outage, first_s, journeys or Journeys.of(state.users))
     title = f"{scenario.name}, {scenario.run.policy}"
+    clock = _Clock(policy)
     try:
         with bar(title, steps - done) if progress else nullcontext(_nothing) as advance:
             for done in range(first, steps):
-                state = recorder.step(state, policy(state), streams)
+                state = recorder.step(state, clock.decide(state), streams)
                 if (done + 1) % STEPS_PER_PART == 0 or done + 1 == steps:
                     recorder.flush(state)
                 advance()
     except KeyboardInterrupt:
         _set_status(folder, "interrupted")
         raise Interrupted(folder) from None
-    _add_timing(folder, built_s, time.perf_counter() - began, steps - first)
+    _add_timing(folder, built_s, time.perf_counter() - began, clock.spent_s, steps - first)
     _set_status(folder, "finished", summary=summarise(read(folder)))
     return read(folder)
+
+
+class _Clock:
+    """Asks the policy and measures for how long it thinks, also within the second if it says so by `spent_s`."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy, self._asked_s, self._before_s = policy, 0.0, getattr(policy, "spent_s", 0.0)
+
+    def decide(self, state: NetworkState) -> Any:
+        began = time.perf_counter()
+        action = self.policy(state)
+        self._asked_s += time.perf_counter() - began
+        return action
+
+    @property
+    def spent_s(self) -> float:
+        """Time of action selection so far."""
+        return float(self._asked_s + getattr(self.policy, "spent_s", 0.0) - self._before_s)
 
 
 class Recorder:
@@ -454,13 +473,17 @@ def _set_status(folder: Path, status: str, **more: Any) -> None:
     runfolder.write_json(folder / "run.json", info | {"status": status} | more)
 
 
-def _add_timing(folder: Path, built_s: float, simulated_s: float, steps: int) -> None:
-    """Append this session's wall-clock times; they have a file of their own, for they never repeat."""
+def _add_timing(folder: Path, built_s: float, simulated_s: float, policy_s: float, steps: int) -> None:
+    """Append this session's wall-clock times; they have a file of their own, for they never repeat.
+
+    `simulation_s` is everything after the world was built, `policy_s` that part of it in which actions were selected.
+    """
     import json
 
     path = folder / "timings.json"
     sessions = json.loads(path.read_text())["sessions"] if path.exists() else []
-    sessions.append({"world_s": round(built_s, 3), "simulation_s": round(simulated_s, 3), "steps": steps})
+    times = {"world_s": built_s, "simulation_s": simulated_s, "policy_s": policy_s}
+    sessions.append({name: round(value, 3) for name, value in times.items()} | {"steps": steps})
     runfolder.write_json(path, {"sessions": sessions})
 
 
