@@ -17,9 +17,9 @@ def test_vehicles_flows_types_and_stops(tmp_path, packed):
     assert found.name == ("early", "many.0", "many.1", "many.2", "late")
     assert found.depart_s.tolist() == [2.5, 10.0, 20.0, 30.0, 100.0]
     assert found.route == (("south", "north"), *[("west", "east")] * 4)
-    assert found.depart_lane.tolist() == [-1 - WORDS["departLane"].index(w) for w in [*["first"] * 4, "best"]]
+    assert found.depart_lane.tolist() == [-1 - WORDS["departLane"].index(w) for w in [*["best_prob"] * 4, "best"]]
     assert found.depart_pos_m.tolist() == [-1 - WORDS["departPos"].index("base")] * 5
-    assert found.depart_speed_mps.tolist() == [0.0, 0.0, 0.0, 0.0, -1.0 - WORDS["departSpeed"].index("max")]
+    assert found.depart_speed_mps.tolist() == [-1.0 - WORDS["departSpeed"].index(w) for w in [*["avg"] * 4, "max"]]
     assert found.arrival_pos_m[0] == -101.0
     assert found.notes == ("1 elements 'person'",)
     assert found.stop_start.tolist() == [0, 1, 1, 1, 1, 2]

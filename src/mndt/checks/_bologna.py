@@ -81,6 +81,10 @@ def drive(folder: Path, seed: int, end_s: int = END_S) -> Trips:
     kind = _kinds_of(routes, rng)
     memory = VehicleMemory.empty(lanes, len(routes.name), _table(routes))
     memory.vehicle["speed_factor"] = _factors(routes, kind, rng)
+    memory.vehicle["departs"], memory.vehicle["depart_lane"] = 1, routes.depart_lane
+    memory.vehicle["depart_m"], memory.vehicle["depart_mps"] = routes.depart_pos_m, routes.depart_speed_mps
+    helpful = np.array([each.lane_change.get("lcCooperative", 1.0) > 0.0 for each in routes.kinds])
+    memory.vehicle["unhelpful"] = ~helpful[kind]
     halts = Halts.of(routes, lanes, start, edges)
     due, began_s, took_s = np.searchsorted(routes.depart_s, np.arange(end_s + 1)), np.full(len(kind), -1), []
     seconds = 0.0
@@ -110,6 +114,7 @@ class Halts:
 
     start: Int32[Array, "vehicles_plus_1"]
     step: Int32[Array, "stops"]  # which edge of the route
+    lane: Int32[Array, "stops"]
     from_m: Float64[Array, "stops"]  # it may stand between these
     at_m: Float64[Array, "stops"]
     duration_s: Float64[Array, "stops"]
@@ -119,17 +124,19 @@ class Halts:
     def of(cls, routes: SumoRoutes, lanes: Any, start: Array, edges: Array) -> Halts:
         """Where on its route each stop lies."""
         row = {name: k for k, name in enumerate(lanes.lane_name)}
+        lane = np.array([row[name] for name in routes.stop_lane], np.int32)
         step = np.full(len(routes.stop_lane), -1, np.int32)
         for vehicle in np.flatnonzero(np.diff(routes.stop_start)).tolist():
             at = int(start[vehicle])
             for stop in range(int(routes.stop_start[vehicle]), int(routes.stop_start[vehicle + 1])):
-                edge = lanes.lane_edge[row[routes.stop_lane[stop]]]
+                edge = lanes.lane_edge[lane[stop]]
                 found = np.flatnonzero(edges[at : start[vehicle + 1]] == edge)
                 if len(found):
                     at += int(found[0])
                     step[stop] = at - int(start[vehicle])
         none_yet = routes.stop_start[:-1].copy()
-        return cls(routes.stop_start, step, routes.stop_from_m, routes.stop_to_m, routes.stop_duration_s, none_yet)
+        at_m = np.minimum(routes.stop_to_m, lanes.lane_length_m[lane])
+        return cls(routes.stop_start, step, lane, routes.stop_from_m, at_m, routes.stop_duration_s, none_yet)
 
     def order(self, memory: Any) -> None:
         """Let those go on who have halted for long enough, and tell everybody who drives of his next stop."""
@@ -143,13 +150,15 @@ class Halts:
         vehicle["stop_s"][there] -= 1.0
         vehicle["waited_s"][there] = 0.0
         done = there[vehicle["stop_s"][there] <= 0.0]
-        vehicle["stop_edge"][done] = -1
+        vehicle["stop_edge"][done], vehicle["known_at"][done] = -1, 0
         rows = rows[(self.next[rows] < self.start[rows + 1]) & (vehicle["stop_edge"][rows] < 0)]
         for row in rows.tolist():
             stop = int(self.next[row])
             self.next[row] += 1
             if self.step[stop] >= 0:
                 vehicle["stop_edge"][row] = vehicle["route_start"][row] + self.step[stop]
+                vehicle["stop_lane"][row], vehicle["stop_from_m"][row] = self.lane[stop], self.from_m[stop]
+                vehicle["known_at"][row] = 0
                 vehicle["stop_m"][row], vehicle["stop_s"][row] = self.at_m[stop], self.duration_s[stop]
 
 

@@ -6,6 +6,7 @@ junction: only vehicles on one lane count as overlapping, those whose rear still
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -52,11 +53,19 @@ class Watch:
         links = self._way(before, now)
         for link in links:
             self.red_crossings += int(self._letter(link, second) in RED)
+        if links and int(m.link_next[links[-1]]) != now:  # it has changed lanes since
+            self._trail[row] = []
+            return
         passed = [int(m.link_from[link]) for link in reversed(links)]
         self._trail[row] = (passed + self._trail.get(row, []))[:_HOPS]
 
     def _way(self, before: int, now: int) -> list[int]:
-        """Links from one lane to another."""
+        """Links from one lane to another or, where there is no way, to a lane beside it."""
+        return self._links(before, lambda lane: lane == now) or self._links(
+            before, lambda lane: self.lanes.lane_edge[lane] == self.lanes.lane_edge[now]
+        )
+
+    def _links(self, before: int, is_there: Callable[[int], bool]) -> list[int]:
         m, ways = self.lanes, [[before]]
         trails: list[list[int]] = [[]]
         for _ in range(_HOPS):
@@ -65,7 +74,7 @@ class Watch:
             for lanes_of, links in zip(ways, trails, strict=True):
                 for link in range(int(m.lane_link[lanes_of[-1]]), int(m.lane_link[lanes_of[-1] + 1])):
                     to = int(m.link_next[link])
-                    if to == now:
+                    if is_there(to):
                         return [*links, link]
                     longer.append([*lanes_of, to])
                     reached.append([*links, link])

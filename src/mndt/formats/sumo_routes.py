@@ -21,14 +21,14 @@ from mndt.formats._sumo_xml import Element, read_sumo_xml
 Array = np.ndarray
 
 WORDS: Final = {
-    "departLane": ("random", "free", "best", "allowed", "first"),
+    "departLane": ("random", "free", "best", "allowed", "first", "best_prob"),
     "departPos": ("random", "free", "random_free", "base", "last", "stop"),
     "departSpeed": ("random", "max", "desired", "speedLimit", "last", "avg"),
     "arrivalPos": ("random", "center", "max"),
 }
 """Words that may stand in place of a number; the first is coded as -1, the second as -2, and so on."""
 
-_DEFAULTS: Final = {"departLane": "first", "departPos": "base", "departSpeed": "0", "arrivalPos": "max"}
+_DEFAULTS: Final = {"departLane": "best_prob", "departPos": "base", "departSpeed": "avg", "arrivalPos": "max"}
 _ROOTS: Final = ("routes", "additional", "add")
 _CLOCK: Final = re.compile(r"(?:(\d+):)?(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 _LONGEST_FLOW: Final = 10_000_000

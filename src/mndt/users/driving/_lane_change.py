@@ -1,9 +1,8 @@
 """Changing lanes, after vehicles have moved and before others drive off.
 
-What matters of SUMO's LC2013 (Erdmann 2014, "Lane-Changing Model in SUMO"), written anew: a driver changes because
-his lane does not lead on along the route (strategic), because the other lane is faster (speed gain), or to keep
-right. He changes only where nobody has to brake harder than comfortably. Who has to change and cannot slows down
-to fall in behind the vehicle beside him, and the one who would follow him lets him in (cooperation).
+The order is SUMO's (MSLaneChanger, 1.28): on each edge of several lanes the vehicles have their turn from the front to
+the rear. Each looks to the right first, then to the left. Who wants to change (`_lane_wish`) does so where he and his
+new follower need not brake harder than comfortably; who has to and cannot asks for room (`_lane_help`).
 """
 
 from __future__ import annotations
@@ -11,190 +10,141 @@ from __future__ import annotations
 from math import inf
 from typing import Final
 
-from mndt.users.driving._krauss import brake_gap, follow_speed, inlined, inner
-from mndt.users.driving._tables import NEVER
+from mndt.users.driving._krauss import brake_gap, inner
+from mndt.users.driving._lane_help import prepare, slow_down_for
+from mndt.users.driving._lane_wish import (
+    FOLLOWER_BLOCKS,
+    HELPS,
+    LEADER_BLOCKS,
+    LEFT,
+    NO_BRAKE,
+    RIGHT,
+    STAY,
+    STRATEGIC,
+    URGENT,
+    WANTS,
+    comfort,
+    halts,
+    look_on,
+    reaches,
+    strategy,
+)
+from mndt.users.driving._lanes import knows_lanes, orient
+from mndt.users.driving._links import rear_m
+from mndt.users.driving._neighbours import ahead_of, behind_of, list_rears, secure_m
+from mndt.users.driving._plan import last_rear
+from mndt.users.driving._tables import NEVER, REACH, WIDEST
 
-LOOK_S: Final = 40.0
-"""Drivers think of the lane they will need this long before they need it. LC2013 says 10 s to the right and 20 s to the
-left from the end of the queue there; without that queue, 40 s from the end of the lane come nearest to SUMO in Bologna's
-morning hour (10, 20, 30, 80 s: fewer trips)."""
-
-DEPTH: Final = 6
-"""Edges that drivers look ahead for it, at most."""
-
-_LEFT_AT, _RIGHT_AT = 0.2, 2.0  # thresholds of the wish to change, gathered over seconds
-_ACCEPTANCE_S, _KEEP_RIGHT_S = 7.0, 5.0
-_GAIN_LEAST = 0.001
-_USEFUL_S = 20.0  # a faster lane must lead on for so long
-
-
-@inner
-def reach_m(road, t, me, lane, cursor):  # type: ignore[no-untyped-def]
-    """How far the route can be driven from the start of a lane without changing lanes, up to `DEPTH` edges ahead."""
-    first, best_m = lane, 0.0
-    lanes_0, lanes_1, n_lanes = first, -1, 1
-    way_m = road.lane[lane].length_m
-    best_m = way_m
-    for depth in range(DEPTH):
-        at = cursor + depth + 1
-        if at >= me.route_end:
-            return 1e6
-        edge, next_0, next_1, n_next, length_m = t.route_edge[at], -1, -1, 0, 0.0
-        for k in range(n_lanes):
-            here = lanes_0 if k == 0 else lanes_1
-            for link in range(road.lane[here].first_link, road.lane[here].link_end):
-                to = road.link[link].to_lane
-                if road.lane[to].edge != edge or not road.lane[to].classes & int(t.kind[me.kind].classes):
-                    continue
-                length_m = road.lane[to].length_m
-                if n_next == 0:
-                    next_0, n_next = to, 1
-                elif n_next == 1 and to != next_0:
-                    next_1, n_next = to, 2
-        if n_next == 0:
-            return best_m
-        best_m += length_m
-        lanes_0, lanes_1, n_lanes = next_0, next_1, n_next
-    return 1e6
-
-
-@inlined
-def _secure_m(v, leader_mps, kind, leader, s):  # type: ignore[no-untyped-def]
-    """Gap at which a follower need not brake harder than comfortably if the leader brakes now."""
-    b = kind.decel_mps2
-    stop_m = brake_gap(v, b, s.step_s, s.ballistic) + v * kind.tau_s
-    return max(0.0, stop_m - brake_gap(leader_mps, max(b, leader.decel_mps2), s.step_s, s.ballistic))
+_RENEW_S: Final = 5  # how often the vehicles ahead are counted
 
 
 @inner
-def _beside(road, t, i, lane):  # type: ignore[no-untyped-def]
-    """Who would be before and behind vehicle i on another lane of its edge: (leader, its rear in m, follower)."""
-    n = t.vehicle.shape[0]
-    at_m, behind = t.vehicle[i].position_m, -1
-    ahead = t.leader[n + lane]
-    while ahead < n and t.vehicle[ahead].position_m < at_m:
-        behind, ahead = ahead, t.leader[ahead]
-    if ahead < n:
-        return ahead, t.vehicle[ahead].position_m - t.kind[t.vehicle[ahead].kind].length_m, behind
-    best, best_m = -1, inf
-    for link in range(road.lane[lane].first_link, road.lane[lane].link_end):
-        j = t.leader[n + road.link[link].next_lane]
-        if j < n:
-            rear_m = t.vehicle[j].position_m - t.kind[t.vehicle[j].kind].length_m
-            reaches_back = rear_m < 0.0 and t.vehicle[j].n_behind > 0 and t.vehicle[j].behind[0] == lane
-            if reaches_back and road.lane[lane].length_m + rear_m < best_m:
-                best, best_m = j, road.lane[lane].length_m + rear_m
-    return best, best_m, behind
-
-
-@inlined
-def _safe_mps(t, s, i, j, rear_m, top_mps):  # type: ignore[no-untyped-def]
-    """Speed on a lane behind a leader."""
-    if j < 0:
-        return top_mps
-    me, other = t.vehicle[i], t.vehicle[j]
-    kind, k = t.kind[me.kind], t.kind[other.kind]
-    gap_m = max(0.0, rear_m - me.position_m - kind.min_gap_m)
-    return min(
-        top_mps,
-        follow_speed(
-            gap_m, me.speed_mps, other.speed_mps, k.decel_mps2, kind.decel_mps2, kind.emergency_mps2, kind.tau_s,
-            s.step_s, s.ballistic,
-        ),
-    )  # fmt: skip
-
-
-@inner
-def _fits(t, s, i, ahead, rear_m, behind):  # type: ignore[no-untyped-def]
-    """Whether i can go there: (room to the leader, room to the follower)."""
+def _blocks(t, s, i, ahead, ahead_m, behind, behind_m):  # type: ignore[no-untyped-def]
+    """Who keeps vehicle i from changing: bits."""
     me = t.vehicle[i]
     kind = t.kind[me.kind]
-    front, back = True, True
-    if ahead >= 0:
-        gap_m = rear_m - me.position_m - kind.min_gap_m
-        other = t.vehicle[ahead]
-        front = gap_m >= 0.0 and gap_m >= _secure_m(me.speed_mps, other.speed_mps, kind, t.kind[other.kind], s)
+    bits = 0
     if behind >= 0:
         other = t.vehicle[behind]
-        k = t.kind[other.kind]
-        gap_m = me.position_m - kind.length_m - other.position_m - k.min_gap_m
-        back = gap_m >= 0.0 and gap_m >= _secure_m(other.speed_mps, me.speed_mps, k, kind, s)
-    return front, back
-
-
-@inner
-def _wish(road, t, s, i, lane, side, reach_here_m, reach_there_m, ahead, rear_m):  # type: ignore[no-untyped-def]
-    """Whether i wants one lane to the left (side 1) or right (-1): 0 = no, 1 = would like to, 2 = has to."""
-    n = t.vehicle.shape[0]
-    me = t.vehicle[i]
-    kind = t.kind[me.kind]
-    here, there = road.lane[me.lane], road.lane[lane]
-    top = min(here.limit_mps * me.speed_factor, kind.top_mps)
-    look_m = max(me.speed_mps, 0.5 * top) * LOOK_S + 2.0 * kind.length_m
-    left_m, other_m = reach_here_m - me.position_m, reach_there_m - me.position_m
-    if left_m < look_m and other_m > left_m + 1.0:
-        return 2
-    if other_m < look_m and other_m < left_m:
-        return 0  # it would have to come back
-    j = t.leader[i]
-    j = j if j < n else -1
-    j_rear_m = t.vehicle[j].position_m - t.kind[t.vehicle[j].kind].length_m if j >= 0 else 0.0
-    now_mps = _safe_mps(t, s, i, j, j_rear_m, top)
-    there_top = min(there.limit_mps * me.speed_factor, kind.top_mps)
-    then_mps = _safe_mps(t, s, i, ahead, rear_m, there_top)
-    gain = (then_mps - now_mps) / max(then_mps, 0.1)
-    if side > 0:
-        me.eager_left = me.eager_left * 0.5 if gain < 0.0 < me.eager_left else max(0.0, me.eager_left + s.step_s * gain)
-        useful = other_m / max(0.1, me.speed_mps) > _USEFUL_S
-        return 1 if me.eager_left > _LEFT_AT and gain > _GAIN_LEAST and useful else 0
-    free_m, free_s = max(0.0, min(other_m, there_top * _ACCEPTANCE_S)), _ACCEPTANCE_S
-    if ahead >= 0 and t.vehicle[ahead].speed_mps < there_top:
+        if behind_m < 0.0 or behind_m < secure_m(other.speed_mps, me.speed_mps, t.kind[other.kind], kind, s):
+            bits |= FOLLOWER_BLOCKS
+    if ahead >= 0:
         other = t.vehicle[ahead]
-        secure_m = _secure_m(there_top, other.speed_mps, kind, t.kind[other.kind], s)
-        free_m = max(0.0, min(free_m, rear_m - me.position_m - kind.min_gap_m - secure_m))
-        free_s = min(free_s, free_m / max(there_top - other.speed_mps, 0.1))
-    me.eager_right += s.step_s * _RIGHT_AT * min(free_s, free_m / max(there_top, 0.1)) / _ACCEPTANCE_S / _KEEP_RIGHT_S
-    return 1 if me.eager_right > _RIGHT_AT else 0
+        if ahead_m < 0.0 or ahead_m < secure_m(me.speed_mps, other.speed_mps, kind, t.kind[other.kind], s):
+            bits |= LEADER_BLOCKS
+    return bits
 
 
 @inner
-def _cooperate(t, s, i, ahead, rear_m, behind, front, back):  # type: ignore[no-untyped-def]
-    """Somebody has to change and cannot: he makes room for himself, or the one behind makes it."""
+def _exit_is_taken(road, t, s, i, lane):  # type: ignore[no-untyped-def]
+    """Whether somebody who leaves a lane ahead, wherever he goes, is too near for vehicle i to fall in behind."""
+    n = t.vehicle.shape[0]
     me = t.vehicle[i]
     kind = t.kind[me.kind]
-    if not front and ahead >= 0:
-        me.advice_mps = max(me.speed_mps - kind.decel_mps2 * s.step_s, _safe_mps(t, s, i, ahead, rear_m, kind.top_mps))
-    if not back and behind >= 0:
-        other = t.vehicle[behind]
-        k = t.kind[other.kind]
-        gap_m = me.position_m - kind.length_m - other.position_m - k.min_gap_m
-        if gap_m >= 0.0 or other.speed_mps <= me.speed_mps:
-            safe = follow_speed(
-                max(gap_m, 0.0), other.speed_mps, me.speed_mps, kind.decel_mps2, k.decel_mps2, k.emergency_mps2,
-                k.tau_s, s.step_s, s.ballistic,
-            )  # fmt: skip
-            other.advice_mps = max(other.speed_mps - 0.5 * k.decel_mps2 * s.step_s, safe)
-        else:  # level with each other: the one who has to change falls back
-            me.advice_mps = max(0.0, min(me.advice_mps, me.speed_mps - 1.0 * s.step_s))
+    seen_m = road.lane[lane].length_m - me.position_m
+    stop_m = brake_gap(me.speed_mps, kind.decel_mps2, s.step_s, s.ballistic) + me.speed_mps * kind.tau_s
+    if seen_m > stop_m + kind.min_gap_m:
+        return False
+    for link in range(road.lane[lane].first_link, road.lane[lane].link_end):
+        out = road.link[link].next_lane
+        j = t.leader[n + out]
+        if j >= n:
+            j = last_rear(road, t, out)
+        if j >= 0 and j != i:
+            other = t.vehicle[j]
+            gap_m = seen_m + rear_m(t, road, j, out) - kind.min_gap_m
+            if gap_m < secure_m(me.speed_mps, other.speed_mps, kind, t.kind[other.kind], s):
+                return True
+    return False
 
 
 @inner
-def _change(t, i, lane):  # type: ignore[no-untyped-def]
-    """Go over to another lane of the same edge."""
+def _consider(road, t, s, i, side):  # type: ignore[no-untyped-def]
+    """What vehicle i wants to do on one side, and what keeps it from it: bits."""
     n = t.vehicle.shape[0]
+    me = t.vehicle[i]
+    here, there = road.beside[road.lane[me.lane].index], road.beside[road.lane[me.lane].index + side]
+    lane = me.lane + side
+    j, gap_m = ahead_of(road, t, s, i, me.lane, t.leader[i])
+    ahead, ahead_m = ahead_of(road, t, s, i, lane, t.leader[there.next] if there.next < n else t.leader[n + lane])
+    behind, behind_m = behind_of(road, t, i, lane, there.next)
+    if behind == ahead:
+        behind = -1
+    blocked = _blocks(t, s, i, ahead, ahead_m, behind, behind_m)
+    slow_down_for(t, s, i, here.last_blocked)
+    if here.first_blocked != here.last_blocked:
+        slow_down_for(t, s, i, here.first_blocked)
+    look_on(t, s, me)
+    helps = me.intent & HELPS
+    wish, left_m = strategy(road, t, s, i, side, j, gap_m, ahead, ahead_m)
+    if wish & STAY:
+        return helps | wish | blocked
+    if wish & URGENT:
+        best = reaches(road, t, me, road.lane[me.lane].index, side)[2]
+        prepare(road, t, s, i, side, best, left_m, blocked, ahead, ahead_m, behind, behind_m, here.first_blocked)
+        return helps | wish | blocked
+    return helps | wish | blocked | comfort(road, t, s, i, side, j, gap_m, ahead, ahead_m)
+
+
+@inner
+def _trail(road, t, me):  # type: ignore[no-untyped-def]
+    """The lanes that a vehicle's rear stands on after a change: those that lead to its new lane."""
+    back_m = me.position_m - t.kind[me.kind].length_m
+    n_before, me.n_behind = me.n_behind, 0
+    lane = me.lane
+    while back_m < 0.0 and me.n_behind < min(n_before, REACH):
+        found = -1
+        for e in range(t.first_approach[lane], t.first_approach[lane + 1]):
+            came = road.link[t.approach_link[e]].from_lane
+            if found < 0 or road.lane[came].edge == road.lane[me.behind[me.n_behind]].edge:
+                found = came
+        if found < 0 or road.lane[found].edge != road.lane[me.behind[me.n_behind]].edge:
+            return
+        me.behind[me.n_behind] = found
+        me.n_behind += 1
+        back_m += road.lane[found].length_m
+        lane = found
+
+
+@inner
+def _change(road, t, i, lane, behind):  # type: ignore[no-untyped-def]
+    """Go over to another lane of the same edge, before `behind` in its list."""
     me = t.vehicle[i]
     t.follower[t.leader[i]] = t.follower[i]
     t.leader[t.follower[i]] = t.leader[i]
-    ahead = t.leader[n + lane]
-    while ahead < n and t.vehicle[ahead].position_m < me.position_m:
-        ahead = t.leader[ahead]
-    behind = t.follower[ahead]
+    ahead = t.leader[behind]
     t.leader[i], t.follower[i] = ahead, behind
     t.follower[ahead] = i
     t.leader[behind] = i
     me.lane = lane
-    me.eager_left = me.eager_right = 0.0
+    me.eager = me.eager_right = me.look_mps = 0.0
+    me.intent, me.advice_mps = 0, inf
+    if me.side[road.lane[lane].index] == 0:
+        me.reserved_m = me.left_m = 0.0
     me.entered_s = me.entered_once_s = me.conflict_s = NEVER
+    if me.n_behind > 0:
+        _trail(road, t, me)
+    orient(road, t, me, False)
     for e in range(me.first_item, me.first_item + me.n_items):  # nobody shall reckon with it at the old lines
         t.item[e].request = 0
         if t.item[e].link >= 0:
@@ -202,46 +152,81 @@ def _change(t, i, lane):  # type: ignore[no-untyped-def]
 
 
 @inner
-def change_lanes(road, t, s, active):  # type: ignore[no-untyped-def]
-    """Let everybody on an edge of several lanes change by one lane if he wants to and there is room."""
-    for i in active:
-        me = t.vehicle[i]
-        if me.lane < 0 or road.lane[me.lane].internal or me.n_behind > 0:
+def _turn(road, t, s, i):  # type: ignore[no-untyped-def]
+    """Vehicle i has its turn: whether it has changed lanes."""
+    me = t.vehicle[i]
+    k, edge = road.lane[me.lane].index, road.lane[me.lane].edge
+    first, end = road.edge_lane[edge], road.edge_lane[edge + 1]
+    classes, both = int(t.kind[me.kind].classes), 0
+    if halts(t, i) or k >= WIDEST:
+        return False
+    for side in (-1, 1):
+        lane = me.lane + side
+        if lane < first or lane >= min(end, first + WIDEST) or not road.lane[lane].classes & classes:
             continue
-        me.advice_mps = inf
-    for i in active:
-        me = t.vehicle[i]
-        if me.lane < 0 or road.lane[me.lane].internal or me.n_behind > 0:
-            continue
-        edge = road.lane[me.lane].edge
-        first, end = road.edge_lane[edge], road.edge_lane[edge + 1]
-        if end - first < 2:
-            continue
-        classes = int(t.kind[me.kind].classes)
-        here_m = reach_m(road, t, me, me.lane, me.cursor)
-        for side in (-1, 1):
-            lane = me.lane + side
-            if lane < first or lane >= end or not road.lane[lane].classes & classes:
-                continue
-            there_m = _best_beyond(road, t, me, lane, side, first, end, classes)
-            ahead, rear_m, behind = _beside(road, t, i, lane)
-            wish = _wish(road, t, s, i, lane, side, here_m, there_m, ahead, rear_m)
-            if wish == 0:
-                continue
-            front, back = _fits(t, s, i, ahead, rear_m, behind)
-            if front and back:
-                _change(t, i, lane)
-                break
-            if wish == 2:
-                _cooperate(t, s, i, ahead, rear_m, behind, front, back)
+        bits = _consider(road, t, s, i, side)
+        bit = LEFT if side > 0 else RIGHT
+        if bits & bit and not bits & (LEADER_BLOCKS | FOLLOWER_BLOCKS) and _exit_is_taken(road, t, s, i, lane):
+            bits |= LEADER_BLOCKS
+        if bits & bit and not bits & (LEADER_BLOCKS | FOLLOWER_BLOCKS):
+            _change(road, t, i, lane, road.beside[k + side].next)
+            road.beside[k + side].jam_m += t.kind[me.kind].length_m + t.kind[me.kind].min_gap_m
+            return True
+        if bits & bit and bits & URGENT:
+            there = road.beside[k + side]
+            there.last_blocked = i
+            if there.first_blocked < 0:
+                there.first_blocked = i
+        if side > 0 and bits & URGENT and both & URGENT:
+            bits = 0  # to both sides: to the right it is
+        both |= bits
+    me.intent = both | (me.intent & NO_BRAKE)
+    return False
 
 
 @inner
-def _best_beyond(road, t, me, lane, side, first, end, classes):  # type: ignore[no-untyped-def]
-    """Reach of a lane or, where the ones farther on that side lead farther, of those: a change may need two steps."""
-    best_m = reach_m(road, t, me, lane, me.cursor)
-    lane += side
-    while first <= lane < end and road.lane[lane].classes & classes:
-        best_m = max(best_m, reach_m(road, t, me, lane, me.cursor) - 0.5)
-        lane += side
-    return best_m
+def _renew(road, t, s, active):  # type: ignore[no-untyped-def]
+    """Forget what was wished for in the step before; who has come to an edge looks over its lanes."""
+    second = int(s.now_s)
+    for i in active:
+        me = t.vehicle[i]
+        if me.lane < 0:
+            continue
+        me.intent = me.intent & WANTS if me.intent & STRATEGIC else 0
+        me.advice_mps, me.reserved_m, me.left_m = inf, 0.0, 0.0
+        lane = road.lane[me.lane]
+        if not lane.internal and (lane.many > 1 or lane.fans):
+            if not knows_lanes(me):
+                orient(road, t, me, True)
+            elif lane.many > 1 and (second + i) % _RENEW_S == 0:
+                orient(road, t, me, False)
+
+
+@inner
+def change_lanes(road, t, s, active):  # type: ignore[no-untyped-def]
+    """Let everybody on an edge of several lanes change by one lane if he wants to and there is room."""
+    n = t.vehicle.shape[0]
+    if len(road.wide_edge) == 0:
+        return
+    list_rears(road, t, active)
+    _renew(road, t, s, active)
+    for edge in road.wide_edge:
+        first = road.edge_lane[edge]
+        n_lanes = min(WIDEST, road.edge_lane[edge + 1] - first)
+        for k in range(n_lanes):
+            one = road.beside[k]
+            one.next, one.first_blocked, one.last_blocked, one.jam_m = t.follower[n + first + k], -1, -1, 0.0
+        while True:
+            best, best_m = -1, -inf
+            for k in range(n_lanes):
+                i = road.beside[k].next
+                if i < n and t.vehicle[i].position_m > best_m:
+                    best, best_m = k, t.vehicle[i].position_m
+            if best < 0:
+                break
+            one = road.beside[best]
+            i = one.next
+            one.next = t.follower[i]
+            if not _turn(road, t, s, i):
+                kind = t.kind[t.vehicle[i].kind]
+                one.jam_m += kind.length_m + kind.min_gap_m

@@ -14,10 +14,22 @@ from typing import Any, Final
 
 from numba import njit
 
-from mndt.users.driving import _krauss, _lane_change, _lanes, _links, _plan, _tables
-from mndt.users.driving._krauss import HALTING_MPS, MARGIN_M, brake_gap, dawdle, inlined, inner, stop_speed, uniform
+from mndt.users.driving import (
+    _insert,
+    _krauss,
+    _lane_change,
+    _lane_help,
+    _lane_wish,
+    _lanes,
+    _links,
+    _neighbours,
+    _plan,
+    _tables,
+)
+from mndt.users.driving._insert import append, insert
+from mndt.users.driving._krauss import HALTING_MPS, MARGIN_M, brake_gap, dawdle, inlined, stop_speed, uniform
 from mndt.users.driving._lane_change import change_lanes
-from mndt.users.driving._lanes import next_link
+from mndt.users.driving._lane_help import patched_speed
 from mndt.users.driving._links import (
     POSITION_M,
     after_major,
@@ -28,27 +40,13 @@ from mndt.users.driving._links import (
     leaves_junction,
     milliseconds,
     opened,
-    rear_m,
     yields,
 )
-from mndt.users.driving._plan import NEAR_M, lane_top, last_rear, plan
+from mndt.users.driving._plan import lane_top, plan
 from mndt.users.driving._tables import NEVER, REACH
 
 ASIDE_S: Final = 300.0
 """Who has stood for so long, not for red, is in a gridlock (SUMO's default time to teleport)."""
-
-
-@inlined
-def _append(t, i, lane):  # type: ignore[no-untyped-def]
-    """Put vehicle i onto a lane, behind those whose front is farther."""
-    n, at_m = t.vehicle.shape[0], t.vehicle[i].position_m
-    ahead = t.leader[n + lane]
-    while ahead < n and t.vehicle[ahead].position_m < at_m:
-        ahead = t.leader[ahead]
-    behind = t.follower[ahead]
-    t.leader[i], t.follower[i] = ahead, behind
-    t.follower[ahead] = i
-    t.leader[behind] = i
 
 
 @inlined
@@ -187,11 +185,11 @@ def _drive(road, t, s, i):  # type: ignore[no-untyped-def]
     low = min(lowest, max(safe, hardest))
     high = max(lane_top(road.lane[me.lane], me, kind), safe)
     high = max(low, min(high, min(v_i + kind.accel_mps2 * step_s, kind.top_mps), safe))
-    if me.advice_mps < high:  # for a change of lanes; never harder than comfortable braking
-        high = max(low, me.advice_mps)
     v = high
     if kind.sigma > 0.0 and high > 0.0:
         v = max(low, dawdle(high, kind.accel_mps2, kind.sigma, uniform(s.key, i), step_s))
+    if me.advice_mps < inf or me.intent or me.reserved_m > 0.0:  # for somebody's change of lanes
+        v = patched_speed(t, s, i, low, v, high)
     if v > 0.0:
         v = max(v, least)
     if -0.1 * MARGIN_M < v < 0.1 * MARGIN_M:
@@ -263,81 +261,8 @@ def _hand_over(road, t, s, i):  # type: ignore[no-untyped-def]
         k += 1
     me.n_behind = k
     if moved:
-        _append(t, i, me.lane)
+        append(t, i, me.lane)
     return True
-
-
-@inner
-def _room(road, t, s, i, lane, at_m):  # type: ignore[no-untyped-def]
-    """Whether vehicle i may stand with its front at a point of a lane: nobody there, nobody who could not stop."""
-    n = t.vehicle.shape[0]
-    kind = t.kind[t.vehicle[i].kind]
-    back_m = at_m - kind.length_m
-    ahead = t.leader[n + lane]
-    behind = n + lane
-    while ahead < n and t.vehicle[ahead].position_m < at_m:
-        behind, ahead = ahead, t.leader[ahead]
-    if ahead >= n:
-        ahead = last_rear(road, t, lane)
-    if 0 <= ahead < n and rear_m(t, road, ahead, lane) - at_m - kind.min_gap_m < 0.0:
-        return False
-    if behind < n:
-        other = t.vehicle[behind]
-        return _can_stop(t, s, other, back_m - other.position_m)
-    seen = 0
-    for e in range(t.first_approach[lane], t.first_approach[lane + 1]):
-        link = t.approach_link[e]
-        k = road.link[link].approach
-        while k >= 0 and seen < 64:
-            item = t.item[k]
-            k = item.after
-            seen += 1
-            other = t.vehicle[item.vehicle]
-            if item.request and other.lane >= 0 and other.lane != lane:
-                gap_m = item.distance_m - other.speed_mps * s.step_s + back_m
-                near = road.lane[other.lane].internal or item.distance_m < NEAR_M
-                if near and not _can_stop(t, s, other, gap_m):
-                    return False
-    return True
-
-
-@inlined
-def _can_stop(t, s, other, gap_m):  # type: ignore[no-untyped-def]
-    """Whether a vehicle that comes from behind can stop for one that stands `gap_m` ahead."""
-    k = t.kind[other.kind]
-    stop_m = brake_gap(other.speed_mps, k.decel_mps2, s.step_s, s.ballistic) + other.speed_mps * k.tau_s
-    return gap_m - k.min_gap_m >= stop_m
-
-
-@inner
-def insert(road, t, s, i):  # type: ignore[no-untyped-def]
-    """Let a waiting vehicle drive off at the start of its edge, standing, where there is room: the lane or -1."""
-    me = t.vehicle[i]
-    kind = t.kind[me.kind]
-    edge = t.route_edge[me.cursor]
-    best, fewest_m = -1, inf
-    for lane in range(road.edge_lane[edge], road.edge_lane[edge + 1]):
-        one = road.lane[lane]
-        if not one.classes & int(kind.classes):
-            continue
-        cost_m = t.brutto_m[lane]
-        if me.cursor + 1 < me.route_end and next_link(road, t, me, lane, me.cursor) < 0:
-            cost_m += 1e6
-        if cost_m < fewest_m:
-            best, fewest_m = lane, cost_m
-    if best < 0:
-        return -1
-    at_m = min(kind.length_m + POSITION_M, road.lane[best].length_m)
-    if not _room(road, t, s, i, best, at_m):
-        return -1
-    me.lane, me.position_m, me.speed_mps, me.accel_mps2 = best, at_m, 0.0, 0.0
-    me.n_behind, me.n_items, me.waits, me.waited_s = 0, 0, 0, 0.0
-    me.entered_s = me.entered_once_s = me.conflict_s = NEVER
-    me.advice_mps = inf
-    me.eager_left = me.eager_right = 0.0
-    _append(t, i, best)
-    t.brutto_m[best] += kind.length_m + kind.min_gap_m
-    return best
 
 
 def _compiled(stamp: int) -> Any:
@@ -429,5 +354,11 @@ def _compiled(stamp: int) -> Any:
 
 
 step = _compiled(
-    sum(zlib.crc32(Path(str(m.__file__)).read_bytes()) for m in (_krauss, _lane_change, _lanes, _links, _plan, _tables))
+    sum(
+        zlib.crc32(Path(str(m.__file__)).read_bytes())
+        for m in (
+            *(_insert, _krauss, _lane_change, _lane_help, _lane_wish),
+            *(_lanes, _links, _neighbours, _plan, _tables),
+        )
+    )
 )

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mndt.users.driving._tables import CONFLICT, LANE, LINK, Road
+from mndt.users.driving._lanes import MOST_EDGES
+from mndt.users.driving._tables import AHEAD, CONFLICT, LANE, LINK, SIDE, WIDEST, Road
 
 if TYPE_CHECKING:
     from mndt.users.driving.lane_map import LaneMap
@@ -32,6 +33,9 @@ def tables_of(m: LaneMap) -> Road:
         signal_start=m.signal_start.astype(np.int32),
         signal_cycle=m.signal_cycle_s.astype(np.int32),
         signal_state=m.signal_state,
+        wide_edge=np.flatnonzero((np.diff(m.edge_lane) > 1) & ~m.edge_internal).astype(np.int32),
+        ahead=np.zeros(MOST_EDGES * WIDEST, AHEAD),
+        beside=np.zeros(WIDEST, SIDE),
     )
 
 
@@ -48,6 +52,7 @@ def _lanes(m: LaneMap) -> Array:
             break
         came[inside] = m.lane_entry[m.link_from[came[inside]]]
     lane["junction_entry"] = came
+    lane["many"], lane["fans"] = np.diff(m.edge_lane)[m.lane_edge], fanning_lanes(m)
     lane["plain"] = plain_lanes(m)
     return lane
 
@@ -63,6 +68,15 @@ def plain_lanes(m: LaneMap) -> Array:
     plain = np.zeros(m.n_lanes, bool)
     plain[m.link_from[alone]] = True
     return plain
+
+
+def fanning_lanes(m: LaneMap) -> Array:
+    """Lanes outside junctions with several links to one edge."""
+    fans = np.zeros(m.n_lanes, bool)
+    pair = np.stack((m.link_from, m.lane_edge[m.link_to]))[:, ~m.lane_internal[m.link_from]]
+    pairs, count = np.unique(pair, axis=1, return_counts=True)
+    fans[pairs[0, count > 1]] = True
+    return fans
 
 
 def _links(m: LaneMap) -> Array:

@@ -11,6 +11,12 @@ Array = np.ndarray
 REACH: Final = 6
 """Lanes behind the one with its front bumper that a vehicle may still stand on."""
 
+WIDEST: Final = 8
+"""Lanes of an edge that drivers compare, from the right."""
+
+WAY: Final = 6
+"""Links ahead that drivers have chosen."""
+
 NEVER: Final = 1e15
 """A time that does not come, in seconds."""
 
@@ -39,8 +45,26 @@ VEHICLE: Final = np.dtype(
         ("stop_edge", np.int32),  # row of the pool of routes with the next halt, -1 = none
         ("stop_m", np.float64),  # where it halts on that edge
         ("stop_s", np.float64),  # how long it still halts
-        ("eager_left", np.float64),  # gathered wish to be one lane to the left
-        ("eager_right", np.float64),  # and to the right, see `_lane_change`
+        ("stop_from_m", np.float64),  # it may halt from here on
+        ("stop_lane", np.int32),  # where that is
+        ("unhelpful", np.int32),  # it never slows down to let others in
+        ("eager", np.float64),  # gathered wish to be faster: positive to the left, negative to the right
+        ("eager_right", np.float64),  # and to keep right, see `_lane_wish`
+        ("look_mps", np.float64),  # speed by which it looks for its lane, slow to fall
+        ("reserved_m", np.float64),  # kept free at the lane's end for who has to change the other way
+        ("left_m", np.float64),  # to the end of the lane
+        ("intent", np.int32),  # bits of `_lane_wish`
+        ("known_at", np.int32),  # edge of the route, from 1 on, that the rest is about; 0 = none, see `_lanes.orient`
+        ("leads_on", np.int32),  # a bit for each lane: it leads to the next edge
+        ("is_open", np.int32),  # a bit for each lane: the road goes on beyond the end of the view
+        ("reach_m", np.float64, (WIDEST,)),  # way that can be driven from a lane of the edge on without a change
+        ("jam_m", np.float32, (WIDEST,)),  # lengths and gaps of the vehicles on that way, own edge not counted
+        ("way", np.int32, (WAY,)),  # links to take from the lane it is on
+        ("side", np.int8, (WIDEST,)),  # lanes to the left from each lane to the best one
+        ("departs", np.int32),  # 1 = as the next three say, 0 = standing, one length into the edge, on the best lane
+        ("depart_lane", np.int32),  # index; below zero a word of `mndt.formats.sumo_routes.WORDS`, as for the next two
+        ("depart_m", np.float64),
+        ("depart_mps", np.float64),
     ],
     align=True,
 )
@@ -93,6 +117,8 @@ LANE: Final = np.dtype(
         ("link_end", np.int32),
         ("entry", np.int32),  # the link into an internal lane, -1 outside junctions
         ("junction_entry", np.int32),  # the link by which one came into the junction
+        ("many", np.int32),  # lanes of its edge
+        ("fans", np.int32),  # it has several links to one edge
         ("plain", np.int64),  # its only link needs no thought, see `_road.plain_lanes`
         ("length_m", np.float64),
         ("limit_mps", np.float64),
@@ -138,6 +164,32 @@ CONFLICT: Final = np.dtype(
 )
 
 
+AHEAD: Final = np.dtype(
+    [
+        ("length_m", np.float64),
+        ("jam_m", np.float64),
+        ("side", np.int32),
+        ("link", np.int32),
+        ("reached", np.int32),
+        ("leads_on", np.int32),
+        ("is_open", np.int64),
+    ],
+    align=True,
+)
+"""A lane of an edge ahead, see `_lanes.orient`."""
+
+SIDE: Final = np.dtype(
+    [
+        ("next", np.int32),  # vehicle that has its turn
+        ("first_blocked", np.int32),  # who wants to this lane and cannot
+        ("last_blocked", np.int64),
+        ("jam_m", np.float64),  # lengths and gaps of those who had their turn
+    ],
+    align=True,
+)
+"""A lane of an edge whose vehicles change lanes now, see `_lane_change`."""
+
+
 class Road(NamedTuple):
     """`LaneMap` as compiled code takes it; `link.state` and `link.approach` (-1 between steps) are scratch, too."""
 
@@ -152,6 +204,9 @@ class Road(NamedTuple):
     signal_start: Array
     signal_cycle: Array
     signal_state: Array
+    wide_edge: Array  # i32: edges of several lanes
+    ahead: Array  # AHEAD; scratch
+    beside: Array  # SIDE; scratch
 
 
 class Traffic(NamedTuple):

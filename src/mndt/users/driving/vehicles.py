@@ -284,8 +284,11 @@ def _with_routes(memory: VehicleMemory, rows: Int32[Array, "n"], routes: Routes)
         if len(pool) > 2 * length.sum():
             first = np.cumsum(length) - length
             pool = pool[np.repeat(start[users] - first, length) + np.arange(length.sum())]
-            cursor[users] += (first - start[users]).astype(np.int32)
+            moved = (first - start[users]).astype(np.int32)
+            cursor[users] += moved
+            vehicle["stop_edge"][users] += np.where(vehicle["stop_edge"][users] >= 0, moved, 0)
             start[users], end[users] = first, first + length
+    vehicle["known_at"][rows] = 0
     start[rows] = cursor[rows] = len(pool) + routes.start[:-1]
     end[rows] = len(pool) + routes.start[1:]
     return replace(memory, vehicle=vehicle, route_edge=np.concatenate((pool, routes.edges.astype(np.int32))))
