@@ -117,13 +117,15 @@ def test_resume_through_the_command_line(place: Path, monkeypatch: pytest.Monkey
 
 
 def test_a_real_ctrl_c_stops_cleanly(place: Path) -> None:
-    code = "import fake_engine; fake_engine.install(slow=0.01); from mndt.cli import main; main()"
+    heard = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "  # jobs in the background ignore it
+    )
+    code = heard + "import fake_engine; fake_engine.install(slow=0.01); from mndt.cli import main; main()"
     process = subprocess.Popen(
         [sys.executable, "-c", code, "run", "s.toml", "--minutes", "60", "--out", "a"],
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 60
     while not (place / "a" / "checkpoint.npz").exists() and time.monotonic() < deadline:
