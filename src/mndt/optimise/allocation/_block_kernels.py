@@ -1,4 +1,8 @@
-"""Blocks of one cell after the other by the Hungarian method, compiled: what `hungarian_blocks` does in NumPy."""
+"""The Hungarian method, compiled, and what it does in one cell after the other.
+
+`place_users` gives users blocks and lets them keep their powers, as `hungarian_blocks` in NumPy; `trade_places` gives
+them blocks and powers that others of the cell have had.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +11,16 @@ from typing import Any, Final
 import numba as nb
 import numpy as np
 
+from mndt.optimise.allocation._kernels import worth
 from mndt.radio._simd import FAST, F, I, log2f
 
 _MUCH: Final = 1e30
 _BIDS: Final = 6
 _LN2: Final = F(0.6931472)
+_SILENT: Final = F(1e-4)
+"""Of a fair share of a cell's power: with less a place is worth nothing to anyone."""
+_GROUP: Final = 56
+"""Users who trade places with each other: the time grows with the cube."""
 
 
 @nb.njit(**FAST)
@@ -201,3 +210,70 @@ def place_users(
         for v in range(n_users):
             if cell[v] != c:
                 heard[v] += np.float64(hears[v]) * row[block[v]]
+
+
+@nb.njit(**FAST)
+def trade_places(
+    gain: Any, order: Any, limit_w: Any, noise_w: Any, weight: Any, bonus: Any, need: Any, n_blocks: Any, cell: Any,
+    block: Any, power_w: Any, fade: Any,
+) -> None:  # fmt: skip
+    """In every cell users change places, a block with its power, so that the cell's worth is largest.
+
+    What is sent stays as it was, so nobody else hears a difference: the sum of all worths never falls. Many users
+    trade in groups of at most `_GROUP`, those who come one after the other in `order`. `fade` as for
+    `mndt.optimise.allocation._kernels.tune_power`. Changes `block` and `power_w`.
+    """
+    n_users, n_cells = gain.shape
+    grid, first = np.zeros((n_blocks, n_cells), np.float32), np.zeros(n_cells + 1, np.int64)
+    for u in range(n_users):
+        grid[block[u], cell[u]] = power_w[u]
+        first[cell[u] + 1] += 1
+    for c in range(n_cells):
+        first[c + 1] += first[c]
+    members, filled = np.empty(n_users, np.int32), first.copy()
+    for u in order:
+        members[filled[cell[u]]] = u
+        filled[cell[u]] += 1
+    score, taken = np.empty((_GROUP, _GROUP), np.float32), np.empty(_GROUP, np.int32)
+    hears, sent = np.empty((_GROUP, n_cells), np.float32), np.empty((_GROUP, n_cells), np.float32)
+    old_block, old_w = np.empty(_GROUP, np.int32), np.empty(_GROUP, np.float32)
+    loud, idle, served = np.empty(_GROUP, np.int32), np.empty(_GROUP, np.int32), np.empty(_GROUP, np.bool_)
+    for c in range(n_cells):
+        n_here = first[c + 1] - first[c]
+        n_groups = (n_here + _GROUP - 1) // _GROUP
+        for group in range(n_groups):
+            who = members[first[c] + group * n_here // n_groups : first[c] + (group + 1) * n_here // n_groups]
+            n, m = who.size, 0
+            for i in range(n):
+                u = who[i]
+                old_block[i], old_w[i], served[i] = block[u], power_w[u], False
+                hears[i] = gain[u]
+                hears[i, c] = F(0.0)
+                if power_w[u] * F(n_here) > _SILENT * limit_w[c]:
+                    loud[m] = i
+                    sent[m] = grid[block[u]]
+                    m += 1
+            if m == 0 or n == 1:
+                continue
+            around = np.dot(sent[:m], hears[:n].T)
+            for j in range(m):
+                k, power = old_block[loud[j]], old_w[loud[j]]
+                for i in range(n):
+                    u = who[i]
+                    signal = gain[u, c] * power * fade[u % fade.shape[0], k]
+                    rate = log2f(F(1.0) + signal / (around[j, i] + F(noise_w)))
+                    score[j, i] = worth(rate, weight[u], bonus[u], need[u])
+            hungarian(score[:m, :n], m, taken)
+            for j in range(m):
+                u = who[taken[j]]
+                block[u], power_w[u], served[taken[j]] = old_block[loud[j]], old_w[loud[j]], True
+            x = 0
+            for i in range(n):  # places without power of those who have some now
+                if served[i] and old_w[i] * F(n_here) <= _SILENT * limit_w[c]:
+                    idle[x] = i
+                    x += 1
+            for j in range(m):
+                if not served[loud[j]]:
+                    x -= 1
+                    u = who[loud[j]]
+                    block[u], power_w[u] = old_block[idle[x]], old_w[idle[x]]

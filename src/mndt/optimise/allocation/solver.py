@@ -29,13 +29,15 @@ class Effort:
     settling_steps: int = 20  # of power before the first exchange, so that it sees who will be heard
     candidates: int = 3  # strongest cells among which a user may change
     shortlist: int = 4  # places checked exactly for each user
-    power_steps: int = 40  # after each exchange
+    roomy: float = 0.5  # share of the places that may be taken for an exchange to be tried: it needs free ones
+    trades: int = 4  # of places within cells in a round where no exchange is tried, else one
+    power_steps: int = 25  # after each exchange and trade
     rate: float = 0.2  # of Adam, in logits
     used: float = 0.6  # share of a cell's power its users begin a step with: the rest is there for newcomers
 
 
 NORMAL: Final = Effort()
-CONVERGED: Final = Effort(rounds=40, first_rounds=40, candidates=4, shortlist=8, power_steps=100, rate=0.1)
+CONVERGED: Final = Effort(rounds=40, first_rounds=40, roomy=1.0, candidates=4, shortlist=8, power_steps=100, rate=0.1)
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ def improve(
         rounds: of exchange and power.
         fade: fading power of everyone's own link on each block, the same for all cells in `near`; None = 1.
     """
-    from mndt.optimise.allocation import _kernels
+    from mndt.optimise.allocation import _block_kernels, _kernels
 
     cell, block, power_w = start.cell.copy(), start.block.copy(), start.power_w.copy()
     rng = np.random.default_rng(seed)
@@ -102,12 +104,18 @@ def improve(
         _kernels.tune_power(gain, cell, block, limits.power_w, noise_w, *terms, n_steps, rate, power_w, fade)
 
     tune(effort.settling_steps)
+    roomy = len(cell) < effort.roomy * limits.places * len(limits.power_w)
     for _ in range(rounds):
-        _kernels.exchange(
-            gain, near, rng.permutation(len(cell)), limits.power_w, noise_w, limits.places, *terms, effort.shortlist,
-            cell, block, power_w, fade,
-        )  # fmt: skip
-        tune(effort.power_steps)
+        if roomy:
+            _kernels.exchange(
+                gain, near, rng.permutation(len(cell)), limits.power_w, noise_w, limits.places, *terms,
+                effort.shortlist, cell, block, power_w, fade,
+            )  # fmt: skip
+            tune(effort.power_steps)
+        for _ in range(1 if roomy else effort.trades):
+            order = rng.permutation(len(cell))
+            _block_kernels.trade_places(gain, order, limits.power_w, noise_w, *terms, cell, block, power_w, fade)
+            tune(effort.power_steps)
     return Choice(cell, block, power_w)
 
 
