@@ -20,8 +20,8 @@ def test_each_place_is_played_by_each_method_and_compared_with_ignoring(
     monkeypatch.setattr(table2_elsewhere, "PLACES", places)
     monkeypatch.setattr(table2_elsewhere, "_places", lambda name: places)
     found = table2_elsewhere.run(seeds=2, out=tmp_path, scenarios=["table2"], n_jobs=1)
-    assert len(list((tmp_path / "episodes").glob("*.json"))) == 3 * 3 * 2
-    assert len(found.table.splitlines()) == 1 + 3 * (1 + 3)
+    assert len(list((tmp_path / "episodes").glob("*.json"))) == 3 * 4 * 2
+    assert len(found.table.splitlines()) == 1 + 3 * (1 + 4)
     for place in ("as_trained", "twice_the_users", "a_failed_cell"):
         assert found.figures[f"ratio_ignoring_table2_{place}"] == 1.0
         assert 0.5 < found.figures[f"ratio_ours_table2_{place}"] < 1.1
@@ -41,6 +41,9 @@ def test_places_are_what_they_are_called(name: str):
     assert scenes["a failed cell"].limits.power_w.sum() == pytest.approx(
         scenes["as trained"].limits.power_w.sum() - 1.0
     )
+    assert scenes["positions unknown"].start().position_m is None
+    known_m, seen_m = (scenes[place].start().position_m for place in ("as trained", "positions off by 30 m"))
+    assert (seen_m - known_m).std() == pytest.approx(30.0, rel=0.05)
     usual, other = scenes["as trained"], scenes["another map"]
     assert usual.gain_at.lines.from_m.tobytes() == other.gain_at.lines.from_m.tobytes()
     assert usual.gain_at.channel.x_m.tobytes() != other.gain_at.channel.x_m.tobytes()

@@ -66,6 +66,7 @@ def test_what_cannot_be_is_refused_in_a_sentence(tmp_path: Path) -> None:
         (["--out", str(tmp_path / "none"), "--resume"], "leave out --resume"),
         (["--out", str(tmp_path / "b"), "--scenario", "table3"], "table2-umi"),
         (["--out", str(tmp_path / "mine"), "--stage", "edges"], "a new or empty folder"),
+        (["--out", str(tmp_path / "mine"), "--stage", "demand"], "a new or empty folder"),
     ):
         code, said = call(*arguments)
         assert code == 2, said

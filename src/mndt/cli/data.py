@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -269,8 +270,11 @@ def train_schedule(
     help="Of Table II; may be repeated.",
 )
 @click.option(
-    "--stage", type=click.Choice(["forecast", "edges", "power"]), default="forecast", show_default=True,
-    help="Who will end short (method learned), or a stage of the paper's chain, for the first scenario.",
+    "--stage", type=click.Choice(["forecast", "demand", "edges", "power"]), default="forecast", show_default=True,
+    help="Who will end short (method learned), or a stage of the paper's chain; edges and power for one scenario.",
+)  # fmt: skip
+@click.option(
+    "--method", type=click.Choice(["p3o", "ppo-lagrangian"]), default="p3o", show_default=True, help="Of stage demand.",
 )  # fmt: skip
 @click.option("--minutes", type=click.FloatRange(0.01), default=20.0, show_default=True, help="Budget of this call.")
 @click.option("--rounds", type=click.IntRange(1), help="An exact number of rounds instead: equal bytes everywhere.")
@@ -281,17 +285,19 @@ def train_schedule(
 @click.option("--resume", is_flag=True, help="Go on with what DIR holds.")
 @json_option
 def train_allocation(
-    scenarios: tuple[str, ...], stage: Any, minutes: float, rounds: int | None, out: Path, seed: int, users: int | None,
-    cells: int | None, resume: bool, as_json: bool,
+    scenarios: tuple[str, ...], stage: Any, method: Any, minutes: float, rounds: int | None, out: Path, seed: int,
+    users: int | None, cells: int | None, resume: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Train what the methods of allocation have learned."""
     from mndt.experiments.train_allocation import train, train_stage
+    from mndt.experiments.train_demand import train_demand
 
-    if stage != "forecast":
+    if stage in ("edges", "power"):
         show(lambda: train_stage(stage, scenarios[0], out=out, minutes=minutes, seed=seed, resume=resume), as_json)
         return
+    course = partial(train_demand, algorithm=method) if stage == "demand" else train
     show(
-        lambda: train(
+        lambda: course(
             scenarios, out=out, minutes=minutes, rounds=rounds, seed=seed, resume=resume, n_users=users, n_cells=cells,
             say=say,
         ),

@@ -34,7 +34,7 @@ JUDGED: Final = ("table2", "table2-umi", "table2-city")
 
 SEEDS: Final = 10
 FRONTIER_SEEDS: Final = 2
-FRONTIER_LAMBDAS: Final = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+FRONTIER_LAMBDAS: Final = (0.5, 2.0, 8.0, 32.0)
 QUICK_LAMBDAS: Final = (8.0,)
 QUICK: Final = {"n_users": 1000, "n_cells": 23, "n_steps": 20}
 QUICK_SCENARIOS: Final = ("table2", "table2-umi")
@@ -64,6 +64,7 @@ ROWS: Final = (
     Row("equally_dividing", "equally dividing", "equally-dividing"),
     Row("ignoring", "ignoring demands", "ignoring"),
     Row("ignoring_planned", "planner, ignoring demands", "planner", _lambda(0.0), causal=False),
+    Row("chain", "the paper's chain", "chain"),
     Row("weighted", "by rule, 95 %", "weighted", _lambda(LAMBDAS[0.95])),
     Row("weighted_99", "by rule, 99 %", "weighted", _lambda(LAMBDAS[0.99])),
     Row("ours", "ours, 95 %", "learned", (("floor", 0.95),)),

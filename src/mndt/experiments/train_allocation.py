@@ -106,18 +106,18 @@ def train_stage(
 
     if scenario not in SCENARIOS:
         raise unknown_name("--scenario", scenario, SCENARIOS)
-    file = _place(out, "chain.npz", resume)
+    file = place(out, "chain.npz", resume)
     figures = train_chain(scenario, file, stage=stage, minutes=minutes, seed=seed)
     return Result(f"train allocation {stage}", figures, seeds=[seed], note=f"weights: {file}")
 
 
 def _begin(out: Path, resume: bool, seed: int) -> Course:
     """A new course, or the one to go on with."""
-    kept = _place(out, "checkpoint.npz", resume)
+    kept = place(out, "checkpoint.npz", resume)
     return training.load(kept) if resume else training.start(seed)
 
 
-def _place(out: Path, name: str, resume: bool) -> Path:
+def place(out: Path, name: str, resume: bool) -> Path:
     """The file in a folder that is new, or that holds it."""
     kept = out / name
     if resume:

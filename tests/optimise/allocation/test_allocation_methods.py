@@ -13,6 +13,7 @@ from mndt.errors import InputError
 from mndt.learn.forecaster import fit, start_weights
 from mndt.optimise.allocation import forecast, forecast_training
 from mndt.optimise.allocation.methods import METHODS, make_method
+from mndt.optimise.allocation.outlook import Outlook
 from mndt.optimise.allocation.problem import Choice, Episode, Limits, Moment, check, play
 from mndt.optimise.allocation.solver import Effort
 
@@ -119,17 +120,18 @@ def test_a_network_learns_whether_and_by_how_much() -> None:
 @pytest.mark.parametrize("floor", [0.5, 0.8, 0.99])
 def test_lambda_is_the_least_that_keeps_the_floor(floor: float) -> None:
     moment, rate, weights = town(1).start(), np.ones(60, np.float32), start_weights(forecast.FEATURES)
+    seen = forecast.features(moment, rate, Outlook()(moment), 1.0)
     weights["w3"][:, 1], weights["b3"][1] = 0.3, -1.5
     weights["w1"][-1], weights["w2"] = -0.4, np.abs(weights["w2"])  # the larger lambda, the less is lacking
 
     def kept(lambda_: float) -> float:
-        lack = forecast.foretell(weights, forecast.features(moment, rate, lambda_)).lack
+        lack = forecast.foretell(weights, forecast.with_lambda(seen, lambda_)).lack
         return float(1.0 - np.minimum(lack * forecast.unit(moment, rate), moment.unmet).sum() / moment.demand.sum())
 
-    found = forecast.least_lambda(weights, moment, rate, floor, None)
+    found = forecast.least_lambda(weights, moment, seen, rate, floor, None)
     enough = [lambda_ for lambda_ in forecast.LAMBDAS if kept(lambda_) >= floor]
     assert found == (enough[0] if enough else forecast.LAMBDAS[-1])
-    assert 0.5 * found <= forecast.least_lambda(weights, moment, rate, floor, found) <= found * 1.01
+    assert 0.5 * found <= forecast.least_lambda(weights, moment, seen, rate, floor, found) <= found * 1.01
 
 
 def test_training_goes_on_where_it_stopped() -> None:
@@ -141,7 +143,7 @@ def test_training_goes_on_where_it_stopped() -> None:
 
 def test_weights_of_an_untrained_network_favour_all_who_lack_something_alike() -> None:
     moment: Moment = town(1).start()
-    seen = forecast.features(moment, np.ones(60, np.float32), 1.0)
+    seen = forecast.features(moment, np.ones(60, np.float32), Outlook()(moment), 1.0)
     assert seen.shape == (60, forecast.FEATURES)
     assert np.isfinite(seen).all()
     assert (forecast.foretell(start_weights(forecast.FEATURES), seen).short == 0.5).all()

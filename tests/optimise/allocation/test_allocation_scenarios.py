@@ -66,9 +66,9 @@ def test_a_fixed_map_has_other_users_and_the_same_cells():
     assert one.gain_at.lines.from_m.tobytes() != two.gain_at.lines.from_m.tobytes()
 
 
-def test_users_walk_65_percent_of_a_line_at_constant_speed():
+def test_users_walk_a_share_of_a_line_at_constant_speed():
     rng_a, rng_b = np.random.default_rng(5), np.random.default_rng(5)
-    lines = straight_lines(1000, 2000.0, rng_a)
+    lines = straight_lines(1000, 2000.0, rng_a, 0.65)
     start_m, goal_m = rng_b.uniform(0, 2000, (2, 2, 1000))
     places = np.stack([lines.at(step, 20) for step in range(20)])
     np.testing.assert_allclose(places[0], start_m, atol=1e-3)

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float32, Float64
 from scipy.special import expit
 
+from mndt.optimise.allocation.outlook import COLUMNS
 from mndt.optimise.allocation.problem import Moment
 
 Array = np.ndarray
@@ -43,16 +44,19 @@ def by_mean(moment: Moment, rate: float) -> Float64[Array, "users"]:
     return short_at_end(moment.unmet, rate * left, SPREAD * rate * np.sqrt(left))
 
 
-FEATURES: Final = 11
+FEATURES: Final = 11 + COLUMNS
 """Columns of `features`."""
 
 
-def features(moment: Moment, rate: Float32[Array, "users"], lambda_: float) -> Float32[Array, "users features"]:
+def features(
+    moment: Moment, rate: Float32[Array, "users"], ahead: Float32[Array, "users columns"], lambda_: float
+) -> Float32[Array, "users features"]:
     """What tells who will end short, in units that fit any load: rates over their mean, levels in bit/s/Hz.
 
     Args:
         moment: the state.
         rate: of the step before; in the first step, of a trial with all weights one.
+        ahead: of an `mndt.optimise.allocation.outlook.Outlook`.
         lambda_: worth of satisfied demand, since the favoured receive more.
     """
     from mndt.optimise.allocation.places import strongest_cells
@@ -60,8 +64,9 @@ def features(moment: Moment, rate: Float32[Array, "users"], lambda_: float) -> F
     left, limits = moment.steps_left, moment.limits
     past = moment.received / moment.step if moment.step else rate
     mean = max(float(np.mean(past)), 1e-6)
-    level = np.log2(moment.gain * (limits.power_w / limits.noise_w) + 1e-3)
-    near = np.take_along_axis(level, strongest_cells(moment.gain, limits.power_w, 3), axis=1)
+    best = strongest_cells(moment.gain, limits.power_w, 3)
+    heard_w = np.take_along_axis(moment.gain, best, axis=1) * limits.power_w[best]
+    near = np.log2(heard_w / np.float32(limits.noise_w) + 1e-3)
     near = np.pad(near, ((0, 0), (0, 3 - near.shape[1])), constant_values=-10.0)  # where there are fewer cells
     total = np.log2((moment.gain @ limits.power_w) / np.float32(limits.noise_w) + 1e-3)
     users = np.ones(len(past))
@@ -69,9 +74,16 @@ def features(moment: Moment, rate: Float32[Array, "users"], lambda_: float) -> F
         np.minimum(moment.unmet / (left * mean), 8.0), (moment.unmet - mean * left) / (mean * np.sqrt(left)) / 4.0,
         users * left / moment.n_steps, past / mean - 1.0, rate / mean - 1.0, (near[:, 0] - 16.0) / 8.0,
         (near[:, 0] - near[:, 1]) / 4.0, (near[:, 1] - near[:, 2]) / 4.0, near[:, 0] - total,
-        users * (mean / 3.0 - 1.0), users * np.log1p(lambda_),
+        users * (mean / 3.0 - 1.0), ahead, users * np.log1p(lambda_),
     )  # fmt: skip
     return np.column_stack(columns).astype(np.float32)
+
+
+def with_lambda(seen: Float32[Array, "users features"], lambda_: float) -> Float32[Array, "users features"]:
+    """The same features for another lambda."""
+    other = seen.copy()
+    other[:, -1] = np.log1p(lambda_)
+    return other
 
 
 def unit(moment: Moment, rate: Float32[Array, "users"]) -> float:
@@ -96,23 +108,24 @@ def foretell(weights: Mapping[str, Array], seen: Float32[Array, "users features"
 
 
 def least_lambda(
-    weights: Mapping[str, Array], moment: Moment, rate: Float32[Array, "users"], floor: float, near: float | None
-) -> float:
+    weights: Mapping[str, Array], moment: Moment, seen: Float32[Array, "users features"],
+    rate: Float32[Array, "users"], floor: float, near: float | None,
+) -> float:  # fmt: skip
     """The least lambda under which the network expects the floor to be kept.
 
     Args:
         weights: of the network.
         moment: the state.
+        seen: its `features`, with any lambda.
         rate: as for `features`.
         floor: share of the total demand to be satisfied by the end.
         near: lambda of the step before, from which only small steps are taken; None: there was none.
     """
-    seen = features(moment, rate, 0.0)
     tried = (
         LAMBDAS if near is None else tuple(float(np.clip(near * factor, LAMBDAS[0], LAMBDAS[-1])) for factor in STEPS)
     )
     for lambda_ in tried:
-        seen[:, -1] = np.log1p(lambda_)
+        seen = with_lambda(seen, lambda_)
         lack = np.minimum(foretell(weights, seen).lack * unit(moment, rate), moment.unmet)
         if lack.sum() <= (1.0 - floor) * moment.demand.sum():
             return lambda_

@@ -23,6 +23,7 @@ from mndt.learn.forecaster import RATE, Weights, fit, start_weights
 from mndt.optimise.allocation import forecast
 from mndt.optimise.allocation.forecast import mean_rate
 from mndt.optimise.allocation.methods import favour, last_rates
+from mndt.optimise.allocation.outlook import Outlook
 from mndt.optimise.allocation.problem import Choice, Episode, Moment, Outcome, play
 from mndt.parallel import bar
 
@@ -38,6 +39,8 @@ SAMPLES: Final = 40_000
 BY_RULE: Final = 2
 """Episodes played by the rule, until there is something to learn from."""
 LAMBDAS: Final = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+BLIND: Final = 7
+"""Every so many rounds nobody's position is known, so that the network can do without."""
 LOADS: Final = (0.7, 1.4)
 """Range of the factor on everyone's demand, so that the network knows more than one load."""
 
@@ -67,6 +70,8 @@ def train_round(course: Course, episode: Episode, *, seed: int) -> None:
     rng = np.random.default_rng([seed, course.rounds])
     lambda_ = float(rng.choice(LAMBDAS))
     episode = replace(episode, demand=episode.demand * rng.uniform(*LOADS))
+    if course.rounds % BLIND == BLIND - 1:
+        episode = replace(episode, position_at=None)
     seen, units, outcome = _watched(episode, course, lambda_)
     lack = (np.maximum(outcome.demand - outcome.received, 0.0) / units[:, None]).astype(np.float32).reshape(-1)
     short = lack > 0.0
@@ -90,10 +95,11 @@ def _watched(episode: Episode, course: Course, lambda_: float) -> tuple[Array, A
     """Features of all users in all steps, the unit of a lack in each, and what the episode brought."""
     seen: list[Array] = []
     units: list[float] = []
+    outlook = Outlook()
 
     def decide(moment: Moment) -> Choice:
         rate = last_rates(moment)
-        seen.append(forecast.features(moment, rate, lambda_))
+        seen.append(forecast.features(moment, rate, outlook(moment), lambda_))
         units.append(forecast.unit(moment, rate))
         if course.rounds < BY_RULE:
             return favour(moment, forecast.by_mean(moment, mean_rate(moment) or float(rate.mean())), lambda_)

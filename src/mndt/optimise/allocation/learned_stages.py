@@ -10,10 +10,14 @@ import numpy as np
 from jaxtyping import Float32, Int32
 
 from mndt.errors import unknown_name
+from mndt.learn import demand_policy
 from mndt.learn.block_graph import BlockGraph, lay_out
 from mndt.learn.edge_weights import Weights, block_features, choose_cells, forward, read_edges
 from mndt.learn.power_policy import Scene, learned_power, read_power, scene_of
-from mndt.optimise.allocation.stages import Task, hungarian_blocks, place_users
+from mndt.optimise.allocation.forecast import mean_rate
+from mndt.optimise.allocation.outlook import heard
+from mndt.optimise.allocation.problem import Moment
+from mndt.optimise.allocation.stages import FIRST_MEAN, Task, hungarian_blocks, place_users
 
 Array = np.ndarray
 
@@ -35,6 +39,28 @@ def chain_weights(of: str) -> Weights:
         raise unknown_name("weights", of, (*SHIPPED, "FILE.npz"))
     with as_file(files("mndt.data") / f"allocation_chain_{of}.npz") as path:
         return read_edges(path) | read_power(path)
+
+
+@cache
+def demand_weights(of: str) -> demand_policy.Params:
+    """The policy of single-step demands that comes with the package, or of a file ending in .npz."""
+    if of.endswith(".npz"):
+        return demand_policy.read(of)
+    with as_file(files("mndt.data") / "allocation_demand.npz") as path:
+        return demand_policy.read(path)
+
+
+def demand_seen(moment: Moment) -> Float32[Array, "users features"]:
+    """What the policy of single-step demands sees."""
+    mean, users = mean_rate(moment) or FIRST_MEAN, len(moment.demand)
+    rate = np.zeros(users, np.float32) if moment.rate is None else moment.rate
+    return demand_policy.observe(moment.unmet, moment.received, rate, heard(moment), moment.step, moment.n_steps, mean)
+
+
+def learned_demand(moment: Moment, weights: demand_policy.Params) -> Float32[Array, "users"]:
+    """What the policy asks for, without trying anything."""
+    action = demand_policy.mean_action(weights, demand_seen(moment))
+    return demand_policy.asked(moment.unmet, moment.steps_left, action)
 
 
 def learned_cells(

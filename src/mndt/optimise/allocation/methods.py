@@ -19,6 +19,7 @@ from jaxtyping import Float32, Float64
 from mndt.errors import unknown_name
 from mndt.optimise.allocation import forecast
 from mndt.optimise.allocation.forecast import by_mean, mean_rate, short_at_end
+from mndt.optimise.allocation.outlook import Outlook
 from mndt.optimise.allocation.places import first_choice
 from mndt.optimise.allocation.problem import FLOOR, Choice, Episode, Method, Moment, Outcome, play, rates
 from mndt.optimise.allocation.solver import NORMAL, Effort, Worth, solve
@@ -91,18 +92,20 @@ def learned(
 ) -> Method:  # fmt: skip
     """Weights 1 + lambda P(short at the end) by a network that saw who ended short under its own decisions.
 
-    Lambda is as given, or in each step the least for which the network expects the floor to be kept.
+    Lambda is as given, or in each step the least for which the network expects the floor to be kept. Causal: what is
+    ahead of a user is guessed from where he went so far and from what was measured there, see `Outlook`.
     """
     network = shipped_forecast() if weights is None else weights
-    goal, used = min(floor + MARGINS.get(floor, 0.0), 1.0), lambda_
+    goal, used, outlook = min(floor + MARGINS.get(floor, 0.0), 1.0), lambda_, Outlook()
 
     def decide(moment: Moment) -> Choice:
         nonlocal used
         rate = last_rates(moment, seed, effort)
+        seen = forecast.features(moment, rate, outlook(moment), used or 0.0)
         if lambda_ is None:
-            used = forecast.least_lambda(network, moment, rate, goal, used if moment.step else None)
+            used = forecast.least_lambda(network, moment, seen, rate, goal, used if moment.step else None)
         assert used is not None
-        short = forecast.foretell(network, forecast.features(moment, rate, used)).short
+        short = forecast.foretell(network, forecast.with_lambda(seen, used)).short
         return favour(moment, short, used, seed, effort)
 
     return decide

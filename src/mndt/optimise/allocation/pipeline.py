@@ -40,7 +40,7 @@ def make_pipeline(
 
     Args:
         demand: "equal": what is unmet over the steps left; "none": ignored; "short": whatever they
-            can get for those who will end short.
+            can get for those who will end short; "learned": equal parts scaled by a policy.
         association: "strongest" cell with a place, "exact" assignment of foretold worths, "learned" worths,
             "exchange": a sweep over users from the step before, which also gives the blocks to begin with.
         blocks: "random", "hungarian-linear-price" cell by cell, "learned" in place of the price, "exchange" with
@@ -91,9 +91,15 @@ def _stage(kind: str, chosen: str | Callable[..., Any], weights: str) -> Any:
     stage = STAGES[kind][chosen]
     if "learned" not in chosen:
         return stage
-    from mndt.optimise.allocation.learned_stages import chain_weights
+    from mndt.optimise.allocation.learned_stages import chain_weights, demand_weights
 
-    return partial(stage, weights=chain_weights(weights))
+    return partial(stage, weights=(demand_weights if kind == "demand" else chain_weights)(weights))
+
+
+def _learned_demand(moment: Moment, weights: dict[str, Array]) -> Float32[Array, "users"]:
+    from mndt.optimise.allocation.learned_stages import learned_demand
+
+    return learned_demand(moment, weights)
 
 
 def _learned_cells(task: Task, weights: Weights) -> Int32[Array, "users"]:
@@ -123,7 +129,12 @@ def _polished_power(task: Task, cell: Array, block: Array, weights: Weights) -> 
 
 
 STAGES: Final[dict[str, dict[str, Callable[..., Any]]]] = {
-    "demand": {"equal": stages.equal_demand, "none": stages.no_demand, "short": stages.short_demand},
+    "demand": {
+        "equal": stages.equal_demand,
+        "none": stages.no_demand,
+        "short": stages.short_demand,
+        "learned": _learned_demand,
+    },
     "association": {
         "strongest": stages.strongest_cells,
         "exact": stages.exact_cells,

@@ -66,6 +66,7 @@ class Moment:
     limits: Limits
     previous: Choice | None = None  # of the step before: where the others will be heard, and a warm start
     rate: Float32[Array, "users"] | None = None  # of the step before, bit/s/Hz
+    position_m: Float32[Array, "2 users"] | None = None  # where everyone is now, east and north; None: unknown
 
     @property
     def unmet(self) -> Float64[Array, "users"]:
@@ -91,10 +92,15 @@ class Episode:
     demand: Float64[Array, "users"]
     gain_at: Callable[[int], Float32[Array, "users cells"]]  # step -> linear gain, C-contiguous
     n_steps: int = 20
+    position_at: Callable[[int], Float32[Array, "2 users"]] | None = None  # step -> m east and north
 
     def start(self) -> Moment:
         """Nothing delivered yet."""
-        return Moment(0, self.n_steps, self.gain_at(0), self.demand, np.zeros_like(self.demand), self.limits)
+        none = np.zeros_like(self.demand)
+        return Moment(0, self.n_steps, self.gain_at(0), self.demand, none, self.limits, position_m=self._position_m(0))
+
+    def _position_m(self, step: int) -> Float32[Array, "2 users"] | None:
+        return None if self.position_at is None else self.position_at(step)
 
     def advance(self, moment: Moment, choice: Choice) -> tuple[Moment | None, Float32[Array, "users"]]:
         """The next state, None after the last step, and every user's rate in bit/s/Hz."""
@@ -103,7 +109,11 @@ class Episode:
         received = moment.received + rate
         if step == self.n_steps:
             return None, rate
-        return replace(moment, step=step, gain=self.gain_at(step), received=received, previous=choice, rate=rate), rate
+        after = replace(
+            moment, step=step, gain=self.gain_at(step), received=received, previous=choice, rate=rate,
+            position_m=self._position_m(step),
+        )  # fmt: skip
+        return after, rate
 
 
 @dataclass(frozen=True)
