@@ -88,6 +88,19 @@ def bench_assignment(quick: bool, as_json: bool) -> None:
     show(lambda: bench_assignment.run(quick=quick), as_json)
 
 
+@bench.command("allocation")
+@click.option("--quick", is_flag=True, help="Smaller, within a minute.")
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help="Pictures of quality and growth."
+)
+@json_option
+def bench_allocation(quick: bool, out: Path | None, as_json: bool) -> None:
+    """A step of allocation: time, quality for it, and growth with users and cells."""
+    from mndt.checks import bench_allocation
+
+    show(lambda: bench_allocation.run(quick=quick, out=out), as_json)
+
+
 @bench.command("env")
 @click.option("--quick", is_flag=True, help="Shorter, within a minute.")
 @json_option

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
+import mndt
 from mndt.files import whole_file
 from mndt.parallel import set_threads, side_by_side
 
@@ -20,6 +21,10 @@ Weights = Mapping[str, Array]
 
 SOURCES: Final = ("optimise/allocation", "radio", "city")
 """Rooms whose code decides what an episode brings."""
+
+
+LEARNED: Final = {"learned": "allocation_forecast.npz", "chain": "allocation_chain_*.npz"}
+"""Method -> its weights in the package."""
 
 
 @dataclass(frozen=True)
@@ -119,19 +124,28 @@ def _warm(method: str) -> None:
 
 def _file(folder: Path, job: Job) -> Path:
     """Named by what is played, and by a hash of everything that decides the outcome."""
-    trained = Path(job.weights).read_bytes() if job.weights else b""
+    trained = Path(job.weights).read_bytes() if job.weights else _shipped_digest(job.method)
     digest = hashlib.sha256(repr(job).encode() + trained + sources_digest()).hexdigest()[:12]
     return folder / f"{job.scenario}-{job.seed}-{job.method}-{digest}.json"
 
 
 @lru_cache(maxsize=1)
 def sources_digest() -> bytes:
-    """Hash of the code behind an episode and of the weights that come with the package."""
-    import mndt
+    """Hash of the code behind an episode."""
+    home = Path(mndt.__file__).parent
+    return _digest([path for room in SOURCES for path in (home / room).glob("*.py")])
 
-    home, digest = Path(mndt.__file__).parent, hashlib.sha256()
-    files = [path for room in SOURCES for path in (home / room).glob("*.py")]
-    for path in sorted([*files, *(home / "data").glob("allocation*.npz")]):
+
+@lru_cache
+def _shipped_digest(method: str) -> bytes:
+    """Hash of the weights that come with the package for a method; nothing where none are used."""
+    data = Path(mndt.__file__).parent / "data"
+    return _digest(data.glob(LEARNED[method])) if method in LEARNED else b""
+
+
+def _digest(files: Iterable[Path]) -> bytes:
+    digest = hashlib.sha256()
+    for path in sorted(files):
         digest.update(path.name.encode() + path.read_bytes())
     return digest.digest()
 
