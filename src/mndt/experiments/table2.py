@@ -73,7 +73,7 @@ ROWS: Final = (
 )
 """What is played in every scenario and seed, and printed."""
 
-FRONTIER: Final = {"weighted": "by rule", "learned": "ours", "planner": "planner"}
+FRONTIER: Final = {"weighted": "by rule", "learned": "ours"}
 """Methods that are also played with other lambdas, and how they are called."""
 
 AGAIN: Final = Row("ignoring_again", "ignoring demands, other order", "ignoring")
