@@ -33,6 +33,7 @@ class FakeNetwork:
         self.silent = False
         self.stuck = False  # acknowledges and does nothing
         self.leap_s = 0.0
+        self.unmeasured: tuple[str, ...] = ()
 
     def observe(self) -> Observation:
         if self.silent:
@@ -41,6 +42,8 @@ class FakeNetwork:
         self.now_s = begin_s + PERIOD_S
         outage = float(np.clip(0.05 + 0.02 * (30.0 - self.power_dbm).mean(), 0.0, 1.0))
         totals = {"X.OutageRatio": outage, "X.ThroughputDl": 1e9 * (1.0 - outage)}
+        for name in self.unmeasured:
+            del totals[name]
         return Observation(begin_s, self.now_s, self.now_s, CELLS, {}, totals, configuration=self.configuration)
 
     @property

@@ -23,10 +23,9 @@ from mndt.twin.plan import (
     KpiRule,
     PlanDescriptor,
     from_json,
-    parse_plan,
-    read_plan,
     to_json,
 )
+from mndt.twin.plan_file import parse_plan, read_plan
 
 GOOD = Prediction(0.95, 0.945, 0.05, 0.055)
 PLAN = PlanDescriptor("quiet", "anna", (Turn("a", "power_dbm", 28.0), Turn("b", "electrical_tilt_deg", 6.0)))
@@ -99,7 +98,7 @@ def test_every_rail_holds_what_it_names() -> None:
     for prediction, named in (
         (replace(GOOD, coverage_after=0.7), "coverage_floor"),
         (replace(GOOD, coverage_after=0.92), "coverage_drop"),
-        (replace(GOOD, outage_after=0.35), "outage_ceiling"),
+        (replace(GOOD, outage_after=0.75), "outage_ceiling"),
         (replace(GOOD, outage_after=0.08), "outage_rise"),
         (replace(GOOD, coverage_after=float("nan")), "coverage_floor"),
         (replace(GOOD, trusted=False), "prediction"),
@@ -161,6 +160,8 @@ def test_who_planned_does_not_approve_and_hashes_are_named(tmp_path: Path) -> No
         (lambda network, folder: (folder / "rails.toml").write_text('freeze = "00:00-24:00"'), "freeze"),
         (lambda network, folder: (folder / "rails.toml").write_text("plans_per_window = 0"), "plans_per_window"),
         (lambda network, folder: (folder / "rails.toml").write_text("cells_per_window = 1"), "cells_per_window"),
+        (lambda network, folder: (folder / "rails.toml").write_text("coverage_floor = 0.99"), "coverage_floor"),
+        (lambda network, folder: setattr(network, "unmeasured", ("X.OutageRatio",)), "does not give X.OutageRatio"),
         (lambda network, folder: setattr(network, "revision", 7), "revision"),
         (lambda network, folder: setattr(network, "now_s", network.now_s + 5000), "valid_s"),
         (lambda network, folder: setattr(network, "silent", True), "stale_s"),

@@ -11,12 +11,12 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Final
 
 from mndt.errors import MndtError
-from mndt.plants import Change, Configuration, Observation, PhysicalNetwork, Turn, UnreachableError
+from mndt.plants import Change, Observation, PhysicalNetwork
 from mndt.twin import guard
 from mndt.twin.confirmation import Watch, confirm, means
 from mndt.twin.desk import LEAST_HASH, Desk, RefusedError, Standing, same_person
@@ -29,24 +29,9 @@ from mndt.twin.plan import (
     turn_of_json,
     turn_to_json,
 )
+from mndt.twin.requests import Asked, FailureError, Job, Requests
 
 LOCK: Final = "activation.lock"
-TRIES: Final = 3
-"""How often a request is sent that nobody answers."""
-
-
-class _Failure(Exception):  # noqa: N818 (nobody outside sees it)
-    """Why a job must fall back."""
-
-
-@dataclass(frozen=True)
-class _Job:
-    """A job as it runs."""
-
-    plan: str  # hash
-    name: str
-    fallback: tuple[Turn, ...]
-    unsure: bool = False  # a request may still be under way
 
 
 class Activator:
@@ -72,6 +57,7 @@ class Activator:
         self.desk, self.plant, self.by = desk, plant, by
         self._allowed, self._clock = allow_activate, clock
         self._watch = Watch(plant)
+        self._requests = Requests(desk.audit, plant, by, self._watch)
 
     def activate(self, digest: str) -> ActivationResult:
         """Run the activation job of an approved plan to its end.
@@ -107,9 +93,9 @@ class Activator:
             if standing.plan.hash in interrupted:
                 return JobState.COMPLETED if _led_back(standing) else JobState.FAILED
             self._refuse_fallback(standing, force)
-            job = _Job(standing.plan.hash, f"{standing.jobs[-1]['job']}/back", standing.fallback, unsure=True)
+            job = Job(standing.plan.hash, f"{standing.jobs[-1]['job']}/back", standing.fallback, unsure=True)
             self._append("fallback-job", plan=job.plan, job=job.name, state=str(JobState.RUNNING))
-            state = JobState.COMPLETED if self._restore(job) else JobState.FAILED
+            state = JobState.COMPLETED if self._requests.lead_back(job) else JobState.FAILED
             self._append("fallback-job", plan=job.plan, job=job.name, state=str(state))
             return state
 
@@ -144,7 +130,7 @@ class Activator:
         if not before:
             found.append("stale_s: the network gives no observations")
         else:
-            found += self._of_now(standing, before[-1])
+            found += self._of_now(standing, before[-1]) + _unmeasured(means(before, standing.plan.confirmation))
         if found:
             self._append("activation-refused", plan=standing.plan.hash, findings=found)
             more = f" (and {len(found) - 1} more, see mndt plan log)" if len(found) > 1 else ""
@@ -166,13 +152,15 @@ class Activator:
             age_s = now_s - float(validation["network_s"])
             if not 0 <= age_s <= rails.valid_s:
                 found.append(f"valid_s: it was validated {age_s:.0f} s ago, allowed are {rails.valid_s:g} s")
+            if standing.valid:  # the rails may have been drawn closer since
+                found += guard.of_prediction(guard.Prediction.of_json(validation["prediction"]), rails)
         return found
 
     def _refuse_fallback(self, standing: Standing, force: bool) -> None:
         name = standing.plan.hash[:LEAST_HASH]
         if standing.result is None:
             raise RefusedError(f"plan {name} is {standing.word}: only from an activated plan does something lead back")
-        configuration = self._configuration()
+        configuration = self._requests.configuration()
         if configuration is None:
             raise RefusedError("the network does not answer, so nobody knows what it is set to")
         back = {(turn.cell, turn.setting): turn for turn in standing.fallback}
@@ -183,12 +171,12 @@ class Activator:
             what = f"{turn.cell} {turn.setting} is {now:.5g} now, which plan {name} did not set"
             raise RefusedError(f"{what}: somebody has changed it since; add --force to overwrite that")
 
-    def _begin(self, standing: Standing, before: Sequence[Observation]) -> tuple[_Job, dict[str, float]]:
+    def _begin(self, standing: Standing, before: Sequence[Observation]) -> tuple[Job, dict[str, float]]:
         plan, configuration = standing.plan, before[-1].configuration
         assert configuration is not None
         fallback = fallback_turns(plan, configuration)
         baseline = means(before, plan.confirmation)
-        job = _Job(plan.hash, f"{plan.hash[:LEAST_HASH]}-{len(self.desk.audit.records())}", fallback)
+        job = Job(plan.hash, f"{plan.hash[:LEAST_HASH]}-{len(self.desk.audit.records())}", fallback)
         self._append(
             "activation-job", plan=job.plan, job=job.name, state=str(JobState.RUNNING), mode=str(plan.mode),
             fallback=[turn_to_json(turn) for turn in fallback], baseline=_finite(baseline),
@@ -198,21 +186,19 @@ class Activator:
 
     # The job -----------------------------------------------------------------------------------
 
-    def _run(
-        self, job: _Job, plan: PlanDescriptor, baseline: dict[str, float], latest: Observation
-    ) -> ActivationResult:
-        asked = _Asked()
+    def _run(self, job: Job, plan: PlanDescriptor, baseline: dict[str, float], latest: Observation) -> ActivationResult:
+        asked = Asked()
         try:
             assert latest.configuration is not None
             self._carry_out(job, plan, latest.configuration.revision, asked)
             self._confirm(job, plan, baseline, asked)
-        except _Failure as failure:
+        except FailureError as failure:
             return self._fail(replace(job, unsure=asked.unsure), str(failure), JobState.FAILED)
         except BaseException as error:  # a stop by the user, a fault of a plant's or ours: first lead back
             stopped = isinstance(error, KeyboardInterrupt)
             why = "stopped by the user" if stopped else f"{type(error).__name__}: {error}"
             if stopped:
-                self._try_append("activation-job", plan=job.plan, job=job.name, state=str(JobState.CANCELLING))
+                self._requests.try_append("activation-job", plan=job.plan, job=job.name, state=str(JobState.CANCELLING))
             result = self._fail(replace(job, unsure=True), why, JobState.CANCELLED if stopped else JobState.FAILED)
             if isinstance(error, MndtError):
                 return result
@@ -224,54 +210,22 @@ class Activator:
         )
         return result
 
-    def _carry_out(self, job: _Job, plan: PlanDescriptor, revision: int, asked: _Asked) -> None:
+    def _carry_out(self, job: Job, plan: PlanDescriptor, revision: int, asked: Asked) -> None:
         """Ask for every step, as the plan's mode says."""
         for number, turns in enumerate(plan.steps()):
             for sentence in guard.of_switch(self.desk.folder):
-                raise _Failure(sentence)
+                raise FailureError(sentence)
             request = f"{job.name}/{number}"
-            new = self._ask(job, Change(request, turns, revision), asked)
+            new = self._requests.ask(job, Change(request, turns, revision), asked)
             if new is not None:
                 revision = new
                 asked.accepted += turns
             elif plan.mode is not ActivationMode.BEST_EFFORT:
                 break
         if not asked.accepted:
-            raise _Failure("the network refused all of it")
+            raise FailureError("the network refused all of it")
 
-    def _ask(self, job: _Job, change: Change, asked: _Asked) -> int | None:
-        """Send a request until it is known what became of it.
-
-        Returns:
-            The revision of the configuration since; None where it was refused.
-        """
-        for attempt in range(TRIES):
-            step: dict[str, Any] = {"plan": job.plan, "job": job.name, "request": change.request, "attempt": attempt}
-            turns = [turn_to_json(turn) for turn in change.turns]
-            self._append("step", **step, phase="intended", turns=turns, revision=change.revision)
-            asked.unsure = True
-            answer = None
-            with suppress(UnreachableError):
-                answer = self.plant.apply(change)
-            if answer is not None and answer.request != change.request:
-                self._append("step", **step, phase="stray answer", answered=answer.request)
-                answer = None
-            if answer is not None and answer.accepted:
-                self._append("step", **step, phase="acknowledged", revision=answer.revision, repeated=answer.repeated)
-                asked.unsure = False
-                return answer.revision
-            configuration = self._configuration()
-            if configuration is not None and _in_force(change.turns, configuration):
-                self._append("step", **step, phase="found in force", revision=configuration.revision)
-                return configuration.revision
-            if answer is not None:
-                self._append("step", **step, phase="refused", reason=answer.reason)
-                asked.unsure = attempt > 0
-                return None
-            self._append("step", **step, phase="unanswered")
-        raise _Failure(f"the network did not answer {TRIES} times")
-
-    def _confirm(self, job: _Job, plan: PlanDescriptor, baseline: dict[str, float], asked: _Asked) -> None:
+    def _confirm(self, job: Job, plan: PlanDescriptor, baseline: dict[str, float], asked: Asked) -> None:
         """What was acknowledged is in force, and the KPIs agree."""
         verdict = confirm(
             self._watch, plan.confirmation, baseline, tuple(asked.accepted), lambda: guard.of_switch(self.desk.folder)
@@ -281,41 +235,18 @@ class Activator:
             before=_finite(baseline), after=_finite(verdict.after), seconds=verdict.seconds,
         )  # fmt: skip
         if not verdict.confirmed:
-            raise _Failure(verdict.reason)
+            raise FailureError(verdict.reason)
 
     # Back --------------------------------------------------------------------------------------
 
-    def _fail(self, job: _Job, why: str, state: JobState) -> ActivationResult:
-        led_back = self._restore(job)
+    def _fail(self, job: Job, why: str, state: JobState) -> ActivationResult:
+        led_back = self._requests.lead_back(job)
         failed = ActivationResult.ACTIVATION_FAILED_ROLLBACK_FAILED
         result = ActivationResult.ACTIVATION_FAILED_ROLLED_BACK if led_back else failed
-        self._try_append(
+        self._requests.try_append(
             "activation-job", plan=job.plan, job=job.name, state=str(state), result=str(result), reason=why
         )
         return result
-
-    def _restore(self, job: _Job) -> bool:
-        """Lead back. Comes before the log: it is done even where nothing can be written any more.
-
-        Where a request may still be under way something is sent in any case: with the revision it makes,
-        the late one does not fit any more.
-        """
-        for attempt in range(TRIES):
-            configuration = self._configuration()
-            missing = job.fallback
-            if configuration is not None:
-                missing = tuple(turn for turn in job.fallback if not configuration.has(turn))
-                if not missing and not (job.unsure and attempt == 0):
-                    return True
-            request = f"{job.name}/back-{os.urandom(4).hex()}"
-            self._try_append(
-                "step", plan=job.plan, job=job.name, request=request, phase="leading back", attempt=attempt,
-                turns=[turn_to_json(turn) for turn in missing or job.fallback],
-            )  # fmt: skip
-            with suppress(MndtError):
-                self.plant.apply(Change(request, missing or job.fallback))
-        configuration = self._configuration()
-        return configuration is not None and _in_force(job.fallback, configuration)
 
     def _recover(self) -> list[str]:
         found = []
@@ -324,8 +255,8 @@ class Activator:
                 self._end_interrupted(standing)
                 found.append(standing.plan.hash)
             elif self.desk.is_falling_back(standing.plan.hash):
-                job = _Job(standing.plan.hash, f"{standing.jobs[-1]['job']}/back", standing.fallback, unsure=True)
-                state = JobState.COMPLETED if self._restore(job) else JobState.FAILED
+                job = Job(standing.plan.hash, f"{standing.jobs[-1]['job']}/back", standing.fallback, unsure=True)
+                state = JobState.COMPLETED if self._requests.lead_back(job) else JobState.FAILED
                 self._append("fallback-job", plan=job.plan, job=job.name, state=str(state))
                 found.append(standing.plan.hash)
         return found
@@ -334,32 +265,16 @@ class Activator:
         begun = standing.jobs[-1]
         steps = [r for r in self.desk.audit.records() if r.kind == "step" and r["job"] == begun["job"]]
         fallback = tuple(turn_of_json(turn) for turn in begun["fallback"])
-        job = _Job(standing.plan.hash, begun["job"], fallback, unsure=bool(steps))
+        job = Job(standing.plan.hash, begun["job"], fallback, unsure=bool(steps))
         self._fail(job, "interrupted" + ("" if steps else " before the first request"), JobState.FAILED)
 
     # Small things ------------------------------------------------------------------------------
-
-    def _configuration(self) -> Configuration | None:
-        latest = self._watch.next()
-        return None if latest is None else latest.configuration
 
     def _now_s(self, latest: Observation) -> float:
         return float(latest.arrival_s if self._clock is None else self._clock())
 
     def _append(self, kind: str, **content: Any) -> None:
-        self.desk.audit.append(kind, self.by, **content)
-
-    def _try_append(self, kind: str, **content: Any) -> None:
-        with suppress(MndtError, OSError):
-            self._append(kind, **content)
-
-
-class _Asked:
-    """What became of the requests of a job."""
-
-    def __init__(self) -> None:
-        self.accepted: tuple[Turn, ...] = ()
-        self.unsure = False  # a request may still be under way
+        self._requests.append(kind, **content)
 
 
 def _unfit(standing: Standing) -> list[str]:
@@ -381,8 +296,9 @@ def _unfit(standing: Standing) -> list[str]:
     return found
 
 
-def _in_force(turns: Sequence[Turn], configuration: Configuration) -> bool:
-    return all(configuration.has(turn) for turn in turns)
+def _unmeasured(baseline: dict[str, float]) -> list[str]:
+    """Rules that no activation could meet, for nobody knows what they compare with."""
+    return [f"confirm: the network does not give {name}" for name, value in baseline.items() if value != value]
 
 
 def _led_back(standing: Standing) -> bool:

@@ -41,7 +41,7 @@ class Rails:
     cells_per_plan: int = 10
     coverage_floor: float = 0.8  # share of the ground that the twin predicts as covered
     coverage_drop: float = 0.02  # from what the twin predicts without the plan
-    outage_ceiling: float = 0.3  # share of active users that the twin predicts in outage
+    outage_ceiling: float = 0.7  # share of active users that the twin predicts in outage
     outage_rise: float = 0.02
     rate_window_s: float = 3600.0  # of the rate limit
     plans_per_window: int = 6
@@ -119,6 +119,12 @@ class Prediction:
             name: None if isinstance(value, float) and not math.isfinite(value) else value
             for name, value in asdict(self).items()
         }
+
+    @classmethod
+    def of_json(cls, content: Mapping[str, Any]) -> Prediction:
+        """The prediction that `to_json` wrote."""
+        known: dict[str, Any] = {name: math.nan if value is None else value for name, value in content.items()}
+        return cls(**known)
 
 
 # What the plan says ----------------------------------------------------------------------------
