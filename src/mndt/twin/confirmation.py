@@ -24,17 +24,27 @@ MISSES: Final = 5
 class Watch:
     """Observations in the order of time; what comes late or again is passed over.
 
+    A clock that was set back shows as observations that follow each other and are all older than the last one; after
+    `MISSES` of them the new time is believed. What tells of an older configuration than is known of is late,
+    whatever its time.
+
     Attributes:
         missed: observations that were missing, late or out of order.
+        set_back: how often the network's clock was.
     """
 
     def __init__(self, plant: PhysicalNetwork) -> None:
         self._plant = plant
-        self._last_s = -math.inf
-        self.missed = 0
+        self._last_s, self._revision = -math.inf, -1
+        self.missed, self.set_back = 0, 0
+
+    def know(self, revision: int) -> None:
+        """Somebody said that the network has this configuration by now."""
+        self._revision = max(self._revision, revision)
 
     def next(self) -> Observation | None:
         """The next observation that is later than the last one; None where the network is silent."""
+        old_s, in_a_row = -math.inf, 0
         for _ in range(MISSES):
             try:
                 observation = self._plant.observe()
@@ -43,11 +53,28 @@ class Watch:
                 continue
             except EndedError:
                 break
+            if self._is_late(observation):
+                self.missed += 1
+                continue
             if observation.end_s > self._last_s:
-                self._last_s = observation.end_s
-                return observation
+                return self._take(observation)
+            in_a_row = in_a_row + 1 if observation.end_s > old_s else 1
+            old_s = observation.end_s
             self.missed += 1
+            if in_a_row == MISSES:
+                self.set_back += 1
+                return self._take(observation)
         return None
+
+    def _is_late(self, observation: Observation) -> bool:
+        configuration = observation.configuration
+        return configuration is not None and configuration.revision < self._revision
+
+    def _take(self, observation: Observation) -> Observation:
+        self._last_s = observation.end_s
+        if observation.configuration is not None:
+            self.know(observation.configuration.revision)
+        return observation
 
     def window(self, over_s: float) -> list[Observation]:
         """Observations until they span this long; fewer where the network falls silent."""
@@ -87,6 +114,7 @@ def confirm(
         switch: says whether the kill switch is thrown.
     """
     seen: list[Observation] = []
+    set_back = watch.set_back
     after = dict.fromkeys(baseline, math.nan)
     reason = "the network fell silent"
     while (latest := watch.next()) is not None:
@@ -94,6 +122,8 @@ def confirm(
         spent_s = latest.end_s - began_s
         for sentence in (*_undone(latest, turns), *switch()):
             return Verdict(False, sentence, after, spent_s)
+        if watch.set_back > set_back:
+            return Verdict(False, "the network's clock was set back", after, spent_s)
         if spent_s > confirmation.within_s + (latest.end_s - latest.begin_s):
             reason = "the network's clock leapt over the time-out"
             return Verdict(False, reason, after, spent_s)

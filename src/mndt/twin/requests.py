@@ -71,6 +71,7 @@ class Requests:
                 self.append("step", **step, phase="stray answer", answered=answer.request)
                 answer = None
             if answer is not None and answer.accepted:
+                self._watch.know(answer.revision)
                 self.append("step", **step, phase="acknowledged", revision=answer.revision, repeated=answer.repeated)
                 asked.unsure = False
                 return answer.revision
@@ -104,7 +105,9 @@ class Requests:
                 turns=[turn_to_json(turn) for turn in missing or job.fallback],
             )  # fmt: skip
             with suppress(MndtError):
-                self._plant.apply(Change(request, missing or job.fallback))
+                answer = self._plant.apply(Change(request, missing or job.fallback))
+                if answer.accepted and answer.request == request:
+                    self._watch.know(answer.revision)
         configuration = self.configuration()
         return configuration is not None and _in_force(job.fallback, configuration)
 
