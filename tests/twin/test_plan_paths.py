@@ -110,4 +110,4 @@ def _kill(*_: object, **__: object) -> None:
 
 
 TestPlans = Plans.TestCase
-TestPlans.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+TestPlans.settings = settings(max_examples=25, stateful_step_count=20, deadline=None)
