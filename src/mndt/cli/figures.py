@@ -122,6 +122,17 @@ def bench_raymap(rays: float, quick: bool, as_json: bool) -> None:
     show(lambda: bench_raymap.run(rays_million=rays, quick=quick), as_json)
 
 
+@bench.command("mirror")
+@click.option("--seconds", type=click.IntRange(10, 86_400), default=3600, show_default=True, help="Of the network.")
+@click.option("--quick", is_flag=True, help="A minute and a half of them.")
+@json_option
+def bench_mirror(seconds: int, quick: bool, as_json: bool) -> None:
+    """How far the mirror is behind 184 cells that report 20 counters every second."""
+    from mndt.twin import bench_mirror
+
+    show(lambda: bench_mirror.run(seconds=seconds, quick=quick), as_json)
+
+
 @main.group()
 def validate() -> None:
     """Check what the twin promises."""
