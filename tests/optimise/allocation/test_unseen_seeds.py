@@ -10,6 +10,9 @@ from mndt.optimise.allocation.methods import make_method
 from mndt.optimise.allocation.problem import Episode, play
 from mndt.optimise.allocation.scenarios import episode
 
+NOT_FREE = {"table2": 0.97, "table2-umi": 0.95}
+"""What demands satisfy at most when they are ignored: above, a floor would cost nothing."""
+
 LEAST = {0.95: (0.95, 0.985), 0.99: (0.988, 0.93)}
 """Floor -> satisfaction and throughput by that of ignoring demands, on a single seed."""
 
@@ -26,7 +29,7 @@ def remembered(scene: Episode) -> Episode:
 def test_floors_are_kept_on_unseen_seeds_at_little_cost(name: str, seed: int) -> None:
     scene = remembered(episode(name, seed))
     ignoring = play(scene, make_method("ignoring", scene))
-    assert 0.88 < ignoring.satisfaction < 0.95
+    assert 0.88 < ignoring.satisfaction < NOT_FREE[name]
     for floor, (satisfied, ratio) in LEAST.items():
         found = play(scene, make_method("learned", scene, floor=floor), checked=True)
         assert found.satisfaction >= satisfied

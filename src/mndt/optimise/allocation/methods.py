@@ -30,8 +30,9 @@ LAMBDAS: Final = {0.95: 4.0, 0.99: 64.0}
 """Floor of the satisfaction -> worth of a satisfied bit above that of any bit, for the rule. Chosen on seeds 500 to
 502; no lambda brings the rule to 99 % in streets and city."""
 
-MARGINS: Final = {0.95: 0.002}
-"""By which the network aims above a floor, so that it is kept on every seed; chosen on seeds 500 to 502."""
+MARGINS: Final = {0.95: 0.004, 0.99: -0.0005}
+"""By which the network aims above a floor, so that it is kept on every seed. Seeds 500 to 509 end 0.05 to 0.2 points
+above what is aimed at; 0.002 at the lower floor had left one of 30 other episodes a tenth of a point below it."""
 
 DIVIDING_BONUS: Final = 50.0
 """Of equally dividing: demands come first, throughput breaks ties."""
