@@ -9,10 +9,10 @@ import numpy as np
 
 from mndt.checks.output import Figure, Result, aligned
 from mndt.errors import InputError
-from mndt.formats import traffic
+from mndt.traffic_inputs import read_series
 from mndt.users.demand.fitting import fit_patterns
 from mndt.users.demand.patterns import Patterns, save
-from mndt.users.demand.series import Gridded, gridded
+from mndt.users.demand.series import Gridded
 
 
 def fit_demand(
@@ -49,29 +49,6 @@ def fit_demand(
     return Result(
         "fit demand", figures(held, patterns), seeds=[seed], table=text(held, patterns), note=f"written to {out}"
     )
-
-
-def read_series(
-    file: Path,
-    *,
-    columns: Mapping[str, str] | None = None,
-    slot_minutes: float | None = None,
-    say: Callable[[str], None] = print,
-) -> Gridded:
-    """Series of a table, every repair said.
-
-    Raises:
-        InputError: the table does not fit.
-    """
-    rows, info = traffic.read(file, columns=columns, slot_minutes=slot_minutes)
-    if info.incomplete:
-        say(f"{info.incomplete:,} of {info.read:,} rows lack a place, a time or traffic: left out")
-    if info.negative:
-        say(f"{info.negative:,} rows with traffic below zero left out")
-    held = gridded(rows.place, rows.time_s, rows.traffic, rows.users, rows.group, where=str(file))
-    for line in held.repairs:
-        say(line)
-    return held
 
 
 def figures(held: Gridded, patterns: Patterns) -> dict[str, Figure]:

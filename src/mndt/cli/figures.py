@@ -288,3 +288,38 @@ def reproduce_table2(
         show(lambda: table2_elsewhere.run(seeds=seeds, scenarios=scenarios, out=out, say=say), as_json)
         return
     show(lambda: table2.run(seeds=seeds, quick=quick, train=train, scenarios=scenarios, out=out, say=say), as_json)
+
+
+@reproduce.command("fig4")
+@click.option(
+    "--setting", "settings", multiple=True, type=click.Choice(["a", "b", "c"]),
+    help="a: demand of the slot known; b: only the past; c: the past, cells asleep can wake.  [default: all]",
+)  # fmt: skip
+@click.option(
+    "--traffic", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+    help="Counted traffic: table of place, time, traffic, or .npz.  [default: made up]",
+)  # fmt: skip
+@click.option("--seeds", type=click.IntRange(1), metavar="N", help="Scenarios.  [default: 3]")
+@click.option("--quick", is_flag=True, help="Smaller and fewer, within a minute.")
+@click.option("--margin", type=float, default=1.5, show_default=True, help="Capacity of a grid by its peak.")
+@click.option("--switching", type=float, default=1.0, show_default=True, help="Scale of switching costs.")
+@click.option("--share", type=float, default=0.3, show_default=True, help="Of stations with cells in two grids.")
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), default="fig4", show_default=True, metavar="DIR",
+    help="Where the picture goes.",
+)  # fmt: skip
+@json_option
+def reproduce_fig4(
+    settings: tuple[str, ...], traffic: Path | None, seeds: int | None, quick: bool, margin: float, switching: float,
+    share: float, out: Path, as_json: bool,
+) -> None:  # fmt: skip
+    """Fig. 4: a week of cell sleep, energy and unserved traffic of every method."""
+    from mndt.experiments import fig4
+
+    show(
+        lambda: fig4.run(
+            settings=settings or ("a", "b", "c"), traffic=traffic, seeds=seeds, quick=quick, margin=margin,
+            switching=switching, share=share, out=out, say=say,
+        ),
+        as_json,
+    )  # fmt: skip
