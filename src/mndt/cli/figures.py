@@ -101,6 +101,16 @@ def bench_allocation(quick: bool, out: Path | None, as_json: bool) -> None:
     show(lambda: bench_allocation.run(quick=quick, out=out), as_json)
 
 
+@bench.command("sleep")
+@click.option("--quick", is_flag=True, help="Smaller, within a minute.")
+@json_option
+def bench_sleep(quick: bool, as_json: bool) -> None:
+    """A decision on the sleep of 100,000 cells, by method, and the oracle of a week."""
+    from mndt.checks import bench_sleep
+
+    show(lambda: bench_sleep.run(quick=quick), as_json)
+
+
 @bench.command("env")
 @click.option("--quick", is_flag=True, help="Shorter, within a minute.")
 @json_option

@@ -66,7 +66,7 @@ class MqttPlant:
         self._cells: dict[float, dict[str, dict[str, Any]]] = {}  # end of a period -> cell -> message
         self._periods: list[tuple[dict[str, Any], float]] = []  # messages, and when they came
         self._last_s, self._ended = -np.inf, False
-        self._link = Link(broker, [m.topic(name) + "/#"], self._hear)
+        self._link = Link(broker, [m.topic(name) + "/#"], self._hear, timeout_s=timeout_s)
         with self._news:
             if not self._news.wait_for(lambda: self._configuration is not None, timeout_s):
                 self._link.close()

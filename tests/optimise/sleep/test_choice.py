@@ -88,7 +88,7 @@ def test_the_bound_is_near_and_below(small: tuple[Fleet, Observed]) -> None:
 def test_what_comes_after_is_what_the_oracle_pays() -> None:
     fleet = one_grid(3)
     demand = np.random.default_rng(5).uniform(0, 0.9 * fleet.capacity.sum(), (1, 6))
-    value = Layout(fleet, 3).ahead(demand[:, None, :], forbidding(fleet))
+    value = Layout(fleet, 3).ahead(start(fleet), demand[:, None, :], forbidding(fleet))
     assert value[0] == pytest.approx(oracle(fleet, demand).cost_wh)  # state 0: all on
 
 

@@ -290,20 +290,20 @@ def week(
 
 @nb.njit(**FAST)
 def ahead(
-    base: Any, first: Any, local: Any, member: Any, station_first: Any, capacity: Any, idle: Any, load: Any,
-    sleep: Any, boot: Any, start: Any, wake: Any, bbu: Any, station_start: Any, courses: Any,
+    base: Any, first: Any, station: Any, local: Any, member: Any, station_first: Any, capacity: Any, idle: Any,
+    load: Any, sleep: Any, boot: Any, start: Any, wake: Any, bbu: Any, station_start: Any, before: Any, courses: Any,
     price: Any, value_first: Any, value: Any,
 ) -> None:  # fmt: skip
     """Mean over equally likely courses of demand of the least cost from each state on, the course then known.
 
-    Of a station with cells in several grids each pays its part.
+    Stations that other grids use now are taken to run on.
     """
     n_grids, most = len(first) - 1, 0
-    sharing = np.zeros(len(bbu))
+    live = np.zeros(len(bbu), np.int64)
+    for c in range(len(before)):
+        live[station[c]] += before[c] != 2
     for g in range(n_grids):
         most = max(most, first[g + 1] - first[g])
-    for j in range(len(member)):
-        sharing[member[j]] += 1.0
     size = base**most
     digit, used = np.empty((size, most), np.int8), np.empty(size, np.int64)
     room, fixed, dynamic, hold = np.empty(size), np.empty(size), np.empty(size), np.empty(size)
@@ -316,8 +316,11 @@ def ahead(
         tabulate(base, n, own, capacity[a:b], idle[a:b], load[a:b], sleep[a:b], digit[:states], room[:states],
                  fixed[:states], dynamic[:states], used[:states])  # fmt: skip
         for j in range(sb - sa):
-            charge[j] = bbu[member[sa + j]] / sharing[member[sa + j]]
-            entry[j] = station_start[member[sa + j]] / sharing[member[sa + j]]
+            k, others = member[sa + j], live[member[sa + j]]
+            for c in range(a, b):
+                others -= local[c] == j and before[c] != 2
+            charge[j] = 0.0 if others > 0 else bbu[k]
+            entry[j] = 0.0 if others > 0 else station_start[k]
         for s in range(states):
             for j in range(sb - sa):
                 if used[s] >> j & 1:

@@ -82,8 +82,9 @@ class Layout:
         return out
 
     def ahead(
-        self, courses: Float64[Array, "grids samples slots"], price: Float64[Array, "grids"]
-    ) -> Float64[Array, "states"]:
+        self, status: Int8[Array, "cells"], courses: Float64[Array, "grids samples slots"],
+        price: Float64[Array, "grids"],
+    ) -> Float64[Array, "states"]:  # fmt: skip
         """Cost of what comes after, for each state of each grid: a mean over equally likely courses of demand.
 
         Each course counts with the best that could be done were it known, which is less than can be done; what
@@ -91,8 +92,8 @@ class Layout:
         """
         f, out = self.fleet, np.empty(int(self.value_first[-1]))
         _states.ahead(
-            self.base, f.first, self.local, self.member, self.station_first, f.capacity, f.idle_wh, f.load_wh,
-            f.sleep_wh, f.boot_wh, f.start_wh, f.wake_wh, f.bbu_wh, f.station_wh,
+            self.base, f.first, f.station, self.local, self.member, self.station_first, f.capacity, f.idle_wh,
+            f.load_wh, f.sleep_wh, f.boot_wh, f.start_wh, f.wake_wh, f.bbu_wh, f.station_wh, status,
             np.ascontiguousarray(courses), price, self.value_first, out,
         )  # fmt: skip
         return out

@@ -36,7 +36,7 @@ def looking_ahead(fleet: Fleet, outlook: Outlook, *, seed: int = 0, slots: int =
         assert moment.demand is not None
         past = np.concatenate([moment.past[:, 1:], moment.demand[:, None]], axis=1)
         courses = outlook.courses(past, moment.slot_of_day + 1, 1, slots, n, rng)
-        value = layout.ahead(np.minimum(courses, fleet.grid_capacity[:, None, None]), price)
+        value = layout.ahead(moment.status, np.minimum(courses, fleet.grid_capacity[:, None, None]), price)
         now = np.minimum(moment.demand, fleet.grid_capacity)
         return layout.choose(moment.status, now[:, None], price, Setting.KNOWN, value=value)
 
