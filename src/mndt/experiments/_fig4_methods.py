@@ -11,7 +11,7 @@ from jaxtyping import Float64
 
 from mndt.optimise.sleep import rules
 from mndt.optimise.sleep.fleet import Fleet
-from mndt.optimise.sleep.learned import best_factor, looking_ahead
+from mndt.optimise.sleep.learned import looking_ahead, rehearse
 from mndt.optimise.sleep.outlook import Outlook, learn
 from mndt.optimise.sleep.problem import SEEN, Method, Setting, play
 from mndt.optimise.sleep.scores import price_of, score
@@ -77,10 +77,10 @@ def build(
     yield "peng_margin", 0, rules.minimal(fleet, margin=1.7)
     yield "newsvendor", 0, rules.weighing(fleet, setting, price, rules.Linear.fit(day, per_day).distribution)
     for k, one in enumerate(trained):
-        factor = best_factor(fleet, day, setting, one.near)
-        yield "ours", k, rules.weighing(fleet, setting, factor * price, one.near.distribution)
-        careful = best_factor(fleet, day, setting, one.near, most_unserved=CAREFUL)
-        yield "ours_careful", k, rules.weighing(fleet, setting, careful * price, one.near.distribution)
+        rehearsal = rehearse(fleet, day, setting, one.near)
+        yield "ours", k, rules.weighing(fleet, setting, rehearsal.best * price, one.near.distribution)
+        careful = rehearsal.careful(CAREFUL) * price
+        yield "ours_careful", k, rules.weighing(fleet, setting, careful, one.near.distribution)
 
 
 def tuned_weight(fleet: Fleet, day: Float64[Array, "grids slots"], setting: Setting) -> float:

@@ -8,7 +8,7 @@ from small_sleep import small_problem
 
 from mndt.optimise.sleep import rules
 from mndt.optimise.sleep.fleet import Fleet
-from mndt.optimise.sleep.learned import best_factor, looking_ahead
+from mndt.optimise.sleep.learned import looking_ahead, rehearse
 from mndt.optimise.sleep.outlook import learn
 from mndt.optimise.sleep.problem import Setting, play
 from mndt.optimise.sleep.scores import price_of, score
@@ -88,11 +88,12 @@ def test_learning_beats_the_margin_rule_and_repeats(small: Small) -> None:
     again = learn(day, observed.group, 48, networks=2, epochs=30, horizon=1)
     assert all((a["w1"] == b["w1"]).all() for a, b in zip(outlook.weights, again.weights, strict=True))
     price = price_of(fleet, day)
-    factor = best_factor(fleet, day, Setting.CAUSAL, outlook, factors=(1.0, 2.0))
-    ours = rules.weighing(fleet, Setting.CAUSAL, factor * price, outlook.distribution)
+    rehearsal = rehearse(fleet, day, Setting.CAUSAL, outlook, factors=(1.0, 2.0, 50.0))
+    ours = rules.weighing(fleet, Setting.CAUSAL, rehearsal.best * price, outlook.distribution)
     assert scored(small, Setting.CAUSAL, ours)["j10u"] < scored(small, Setting.CAUSAL, rules.minimal(fleet))["j10u"]
-    strict = best_factor(fleet, day, Setting.CAUSAL, outlook, most_unserved=0.0, factors=(1.0, 50.0))
-    assert strict == 50.0
+    assert rehearsal.best == rehearsal.factors[int(np.argmin(rehearsal.j10u))]
+    assert rehearsal.careful(0.0) == 2.0
+    assert rehearsal.careful(1.0) == 1.0
 
 
 def test_looking_ahead_serves_all_and_switches_less_than_the_minimum_of_slots(small: Small) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -43,29 +43,42 @@ def looking_ahead(fleet: Fleet, outlook: Outlook, *, seed: int = 0, slots: int =
     return decide
 
 
-def best_factor(
-    fleet: Fleet, day: Float64[Array, "grids slots"], setting: Setting, outlook: Outlook,
-    *, most_unserved: float | None = None, factors: Sequence[float] = FACTORS,
-) -> float:  # fmt: skip
-    """Factor of the price that would have been best on the day learned from.
+@dataclass(frozen=True)
+class Rehearsal:
+    """How each factor of the price would have done on the day learned from."""
 
-    Each grid is foretold by networks that did not learn from it.
+    factors: tuple[float, ...]  # ascending
+    j10u: tuple[float, ...]
+    unserved: tuple[float, ...]
+
+    @property
+    def best(self) -> float:
+        """Factor of least cost with unserved traffic at its price."""
+        return self.factors[int(np.argmin(self.j10u))]
+
+    def careful(self, most_unserved: float) -> float:
+        """Least factor that leaves at most this share of the traffic unserved, or the largest."""
+        pairs = zip(self.factors, self.unserved, strict=True)
+        return next((factor for factor, unserved in pairs if unserved <= most_unserved), self.factors[-1])
+
+
+def rehearse(
+    fleet: Fleet, day: Float64[Array, "grids slots"], setting: Setting, outlook: Outlook,
+    factors: Sequence[float] = FACTORS,
+) -> Rehearsal:  # fmt: skip
+    """Play the day learned from with each factor; a grid is foretold by networks that did not learn from it.
 
     Args:
         fleet: of the problem.
         day: traffic of that day.
         setting: CAUSAL or RESERVE.
         outlook: learned from it.
-        most_unserved: take the least factor that leaves at most this share of the traffic unserved; None: the one of
-            least cost with unserved traffic at its price.
-        factors: to choose from, ascending.
+        factors: of the price, ascending.
     """
-    price, apart = price_of(fleet, day), replace(outlook, crossed=True)
-    costs = []
+    price, apart, per_day = price_of(fleet, day), replace(outlook, crossed=True), day.shape[1]
+    found = []
     for factor in factors:
         method = weighing(fleet, setting, factor * price, apart.distribution)
-        found = score(fleet, day, play(fleet, day, setting, method, begin=SEEN, slots_per_day=day.shape[1]), begin=SEEN)
-        if most_unserved is not None and found["unserved"] <= most_unserved:
-            return factor
-        costs.append(found["j10u"])
-    return factors[-1] if most_unserved is not None else factors[int(np.argmin(costs))]
+        outcome = play(fleet, day, setting, method, begin=SEEN, slots_per_day=per_day)
+        found.append(score(fleet, day, outcome, begin=SEEN, slots_per_day=per_day))
+    return Rehearsal(tuple(factors), tuple(one["j10u"] for one in found), tuple(one["unserved"] for one in found))
