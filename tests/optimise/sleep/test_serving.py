@@ -8,6 +8,7 @@ from small_sleep import pair_of_grids
 
 from mndt.errors import InputError
 from mndt.optimise.sleep.fleet import Fleet
+from mndt.optimise.sleep.masks import masks
 from mndt.optimise.sleep.problem import Setting, play, serve, start
 from mndt.optimise.sleep.scores import always_on, score
 
@@ -92,3 +93,19 @@ def test_a_status_that_is_none_is_refused(pair: Fleet) -> None:
         serve(pair, start(pair), np.array([0, 3, 0, 0]), np.zeros(2), Setting.KNOWN)
     with pytest.raises(InputError, match="begin"):
         play(pair, np.ones((2, 9)), Setting.KNOWN, lambda moment: start(pair), begin=2)
+
+
+@pytest.mark.parametrize("setting", list(Setting))
+def test_what_cells_cost_adds_up(pair: Fleet, setting: Setting) -> None:
+    rng = np.random.default_rng(3)
+    for _ in range(30):
+        before, wanted = rng.integers(0, 3, (2, 4)).astype(np.int8)
+        row = serve(pair, before, wanted, rng.uniform(0, 3, 2), setting)
+        assert row.cell_wh.sum() == pytest.approx(row.energy_wh + row.switching_wh)
+
+
+def test_masks_tell_what_the_others_do(pair: Fleet) -> None:
+    status = np.array([ON, OFF, SLEEP, ON], np.int8)
+    enough, closes = masks(pair, status, np.array([0.0, 0.5]))
+    assert enough.tolist() == [True, True, True, False]  # without the last nobody is on in the second grid
+    assert closes.tolist() == [True, False, True, True]

@@ -3,6 +3,7 @@
 ``mndt/Association-v0``: a compact study of who connects where, fast enough to learn on a laptop.
 ``mndt/TwinAssociation-v0``: the same question put to the whole twin of a city.
 ``mndt/Allocation-v0``: cells, blocks and powers so that demands are met, the problem of the paper's Table II.
+``mndt/CellSleep-v0``: one agent a cell, on, asleep or off, for PettingZoo: `mndt.optimise.envs.sleep.CellSleepEnv`.
 
     import gymnasium
     import mndt.optimise.envs

@@ -45,51 +45,58 @@ def cheapest(a: Any, b: Any, before: Any, status: Any, demand: Any, room: Any, d
 def serve(
     first: Any, station: Any, capacity: Any, idle: Any, load: Any, sleep: Any, bbu: Any, boot: Any, start: Any,
     wake: Any, station_start: Any, before: Any, demand: Any, boot_loss: Any, wake_loss: Any,
-    wakes: Any, status: Any, unserved: Any, sums: Any,
+    wakes: Any, status: Any, unserved: Any, cell: Any, sums: Any,
 ) -> None:  # fmt: skip
     """Serve the demand of a slot; `status` comes as wanted and goes as it is at the end.
 
-    `sums` gets energy, switching cost, switched cells, switched stations.
+    `cell` gets what each cell costs, energy and switching, those of stations in equal parts among their cells that are
+    not off; `sums` energy, switching cost, switched cells, switched stations.
     """
     n_stations = len(bbu)
     ran, runs = np.zeros(n_stations, np.bool_), np.zeros(n_stations, np.bool_)
+    live, share = np.zeros(n_stations), np.zeros(len(before))
     energy, switching, switches = 0.0, 0.0, 0.0
     for c in range(len(before)):
         ran[station[c]] |= before[c] != 2
         runs[station[c]] |= status[c] != 2
+        live[station[c]] += status[c] != 2
         switches += before[c] != status[c]
+        moved = 0.0
+        cell[c] = 0.0
         if before[c] == 2 and status[c] != 2:
             energy += boot[c]
-            switching += start[c] - (wake[c] if status[c] == 1 else 0.0)
+            cell[c] += boot[c]
+            moved = start[c] - (wake[c] if status[c] == 1 else 0.0)
         elif before[c] == 1 and status[c] == 0:
-            switching += wake[c]
+            moved = wake[c]
+        switching += moved
+        cell[c] += moved
     for g in range(len(first) - 1):
         a, b = first[g], first[g + 1]
         room, dynamic = 0.0, 0.0
         for c in range(a, b):
             if status[c] == 0:
-                share = 1.0 - boot_loss if before[c] == 2 else 1.0
-                room += capacity[c] * share
-                dynamic += load[c] * share
-                energy += idle[c]
-            elif status[c] == 1:
-                energy += sleep[c]
+                share[c] = 1.0 - boot_loss if before[c] == 2 else 1.0
+                room += capacity[c] * share[c]
+                dynamic += load[c] * share[c]
         if wakes and room < demand[g]:
             woken = cheapest(a, b, before, status, demand[g], room, dynamic, capacity, idle, load, sleep, wake,
                              boot_loss, wake_loss)  # fmt: skip
             for c in range(a, b):
                 if woken >> (c - a) & 1:
-                    share = share_of_woken(before[c], boot_loss, wake_loss)
-                    room += capacity[c] * share
-                    dynamic += load[c] * share
-                    energy += idle[c] - sleep[c]
+                    share[c] = share_of_woken(before[c], boot_loss, wake_loss)
+                    room += capacity[c] * share[c]
                     switching += wake[c]
+                    cell[c] += wake[c]
                     switches += 1.0
                     status[c] = 0
         served = min(demand[g], room)
         unserved[g] = demand[g] - served
-        if room > 0.0:
-            energy += dynamic * served / room
+        level = served / room if room > 0.0 else 0.0
+        for c in range(a, b):
+            own = idle[c] + load[c] * share[c] * level if status[c] == 0 else (sleep[c] if status[c] == 1 else 0.0)
+            energy += own
+            cell[c] += own
     stations = 0.0
     for k in range(n_stations):
         if runs[k]:
@@ -98,4 +105,8 @@ def serve(
             stations += 1.0
             if runs[k]:
                 switching += station_start[k]
+    for c in range(len(before)):
+        k = station[c]
+        if status[c] != 2:
+            cell[c] += (bbu[k] + (0.0 if ran[k] else station_start[k])) / live[k]
     sums[0], sums[1], sums[2], sums[3] = energy, switching, switches, stations

@@ -105,7 +105,8 @@ def play(
         row = serve(fleet, status, wanted, demand[:, slot], setting)
         rows.append(row)
         status = row.status
-    columns = {name: np.array([getattr(row, name) for row in rows]) for name in Slot.__dataclass_fields__}
+    names = [name for name in Outcome.__dataclass_fields__ if name != "seconds"]
+    columns = {name: np.array([getattr(row, name) for row in rows]) for name in names}
     return Outcome(seconds=spent, **columns)
 
 
@@ -119,6 +120,7 @@ class Slot:
     cell_switches: float
     station_switches: float
     status: Int8[Array, "cells"]
+    cell_wh: Float64[Array, "cells"]  # energy and switching of each, stations' in equal parts among those not off
 
 
 def serve(
@@ -141,11 +143,12 @@ def serve(
     if wanted.shape != status.shape or not np.isin(wanted, (Status.ON, Status.SLEEP, Status.OFF)).all():
         raise InputError("status", wanted, allowed=f"{len(status)} of 0, 1 and 2", fix="one for each cell")
     end, unserved, sums = wanted.astype(np.int8), np.zeros(fleet.n_grids), np.zeros(4)
+    cell_wh = np.empty(len(status))
     loss = 0.0 if setting.knows else fleet.boot_loss
     f = fleet
     _serve.serve(
         f.first, f.station, f.capacity, f.idle_wh, f.load_wh, f.sleep_wh, f.bbu_wh, f.boot_wh, f.start_wh, f.wake_wh,
         f.station_wh, status, np.ascontiguousarray(demand, np.float64), loss, f.wake_loss,
-        setting.wakes, end, unserved, sums,
+        setting.wakes, end, unserved, cell_wh, sums,
     )  # fmt: skip
-    return Slot(float(sums[0]), float(sums[1]), unserved, float(sums[2]), float(sums[3]), end)
+    return Slot(float(sums[0]), float(sums[1]), unserved, float(sums[2]), float(sums[3]), end, cell_wh)
