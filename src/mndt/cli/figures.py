@@ -172,6 +172,17 @@ def validate_tr38901(data: Path | None, seeds: int | None, quick: bool, as_json:
     show(lambda: validate_tr38901.run(data=data, drops=seeds, quick=quick), as_json)
 
 
+@validate.command("loop")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--quick", is_flag=True, help="Fewer trials, within a minute.")
+@json_option
+def validate_loop(seed: int, quick: bool, as_json: bool) -> None:
+    """Networks with known hidden parameters, calibrated, predicted, and watched for drift."""
+    from mndt.checks import validate_loop
+
+    show(lambda: validate_loop.run(seed=seed, quick=quick), as_json)
+
+
 @validate.command("krauss")
 @click.option("--data", type=click.Path(path_type=Path), metavar="DIR", help="Reference data; otherwise MNDT_DATA.")
 @json_option
