@@ -178,7 +178,7 @@ def validate_tr38901(data: Path | None, seeds: int | None, quick: bool, as_json:
 @json_option
 def validate_loop(seed: int, quick: bool, as_json: bool) -> None:
     """Networks with known hidden parameters, calibrated, predicted, and watched for drift."""
-    from mndt.checks import validate_loop
+    from mndt.twin import validate_loop
 
     show(lambda: validate_loop.run(seed=seed, quick=quick), as_json)
 

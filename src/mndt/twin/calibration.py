@@ -193,8 +193,8 @@ class Radio:
     def prior_sd(self, prior: Prior) -> Float64[Array, "parameters"]:
         """Standard deviations in the order of `names`."""
         n = len(self._world.city.cells)
-        every = (prior.offset_db, n), (prior.obstructed_db_per_decade, 1), (prior.wall_db, 1)
-        every += (prior.azimuth_bias_deg, n), (prior.tilt_bias_deg, n)
+        every = [(prior.offset_db, n), (prior.obstructed_db_per_decade, 1), (prior.wall_db, 1)]
+        every += [(prior.azimuth_bias_deg, n), (prior.tilt_bias_deg, n)]
         return np.concatenate([np.full(times, sd, np.float64) for sd, times in every])
 
     def predict_dbm(self, theta: Float64[Array, "parameters"]) -> Float64[Array, "points"]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -111,7 +112,7 @@ def whole_simulator(world: World, seed: int, trials: int) -> dict[str, Figure]:
         # the data scatter by their own seed, the members' common seed by another
         variance = 2.0 * scatter + 1e-4
         found = invert(
-            lambda theta, trial=trial: _kpis(world, theta, 9000 + trial),
+            partial(_kpis, world, seed=9000 + trial),
             data, variance, np.zeros(2), sd, members=16, seed=seed + trial,
         )  # fmt: skip
         inside.append(np.abs(found.mean - truth) <= 1.645 * found.sd)
@@ -263,7 +264,7 @@ def predicted_dbm(world: World, at: Points) -> Array:
 def calibrated_dbm(world: World, found: Calibration, at: Points) -> Array:
     """Power per block by a calibrated twin, known shadows included."""
     shadows, _ = shadows_db(found, world.channel.maps.cell_m, at)
-    return predicted_dbm(impose(world, hidden_of(found.theta, len(world.city.cells))), at) + shadows
+    return np.asarray(predicted_dbm(impose(world, hidden_of(found.theta, len(world.city.cells))), at) + shadows)
 
 
 def _kpis(world: World, theta: Array, seed: int) -> Array:
