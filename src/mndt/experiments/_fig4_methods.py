@@ -36,7 +36,7 @@ LABELS: Final = {
 
 WEIGHTS: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Of switching costs, that day 1 chooses from."""
-CAREFUL: Final = 0.001
+CAREFUL: Final = 0.0008
 """Share of the traffic of day 1 that the careful form leaves unserved at most."""
 
 
