@@ -73,8 +73,8 @@ def test_messages_that_are_none_are_nothing() -> None:
             parse_broker(text)
 
 
+@pytest.mark.plant
 def test_without_a_broker_a_sentence_says_so() -> None:
-    pytest.importorskip("paho.mqtt.client")
     with pytest.raises(UnreachableError, match="no MQTT broker"):
         MqttPlant("town", ("127.0.0.1", 1))
 

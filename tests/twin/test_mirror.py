@@ -274,9 +274,10 @@ def test_percentiles_of_lags_are_those_of_a_sorted_list() -> None:
 
 
 def test_the_mirror_keeps_up_with_a_city() -> None:
-    found = run(seconds=75).figures
+    found = run(seconds=120).figures  # long enough for the first part of the table to be written
     assert found["accounted"] == 1
-    assert found["lag_median_s"] < 0.5
+    assert found["lag_median_s"] < 0.1
+    assert found["lag_p99_s"] < 0.5
     assert found["late"] > 0
     assert found["missing"] > 0
 

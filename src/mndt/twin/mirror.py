@@ -55,8 +55,8 @@ class Mirror:
         counters: what each record should have.
         period_s: between two records of a cell; periods end at its multiples.
         window_s: how long after a newer period began records are still taken in.
-        batch_s: how much time one part of the table holds; this much is lost where a process is killed,
-            and then counted as missing.
+        batch_s: how much time one part of the table holds; this much and the window are lost where a process is
+            killed, and then counted as missing.
 
     Raises:
         InputError: the folder is another network's.
